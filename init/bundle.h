@@ -1,0 +1,69 @@
+/* bundle.h - a bundle that is open for reading: its checked index, and its blocks and frames on demand.
+ *
+ * A bundle is a regular file, read at offsets by any thread, or a stream (pipe, socket, standard input),
+ * whose frames come once and in order. Of a stream the packed index is kept in memory, of a file nothing
+ * but the catalog. */
+#ifndef DECANT_BUNDLE_H
+#define DECANT_BUNDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fault.h"
+#include "index.h"
+
+struct bundle {
+	char *name;               /* for messages; owned */
+	int fd;
+	bool stream;
+	int64_t blocks_at;        /* file: offset of the first packed block */
+	int64_t data_at;          /* file: offset of the first packed frame */
+	int64_t index_at;         /* offset of the header */
+	unsigned char *index;     /* stream: the index as it stands in the bundle */
+	unsigned char *plain;     /* the plain catalog */
+	struct catalog catalog;
+	uint64_t size;            /* bytes of the whole bundle */
+	char id[33];              /* hexadecimal, NUL-terminated */
+};
+
+/* Open the bundle NAME ("-": standard input), read its index and check all of it. On failure BUNDLE is
+ * closed and FAULT set (EXIT_BUNDLE, EXIT_IO, EXIT_PERMISSION or EXIT_INTERNAL). */
+bool bundle_open(struct bundle *bundle, const char *name, struct fault *fault);
+
+/* The same for the index alone, as it stands at offset AT of the file FD (a volume's state keeps one).
+ * BUNDLE takes FD over, also on failure. */
+bool bundle_open_index(struct bundle *bundle, const char *name, int fd, int64_t at, struct fault *fault);
+
+void bundle_close(struct bundle *bundle);
+
+/* The bytes of the index as they stand in the bundle, from the header to the last packed block. */
+uint64_t bundle_index_size(const struct bundle *bundle);
+/* Copy them to offset AT of file FD. False with FAULT set; WHAT names the file written to. */
+bool bundle_index_copy(const struct bundle *bundle, int fd, int64_t at, const char *what, struct fault *fault);
+
+/* After the last frame of a stream: nothing may follow. */
+bool bundle_end(const struct bundle *bundle, struct fault *fault);
+
+/* What one thread needs to read from a bundle: buffers for one block and one frame. */
+struct reader {
+	struct bundle *bundle;
+	struct ZSTD_DCtx_s *unpacker;
+	unsigned char *packed, *block_plain, *frame_plain;
+	struct block block;      /* the block that was read last */
+	uint32_t block_number;   /* its frame's number, or NO_ENTRY */
+};
+
+/* Zero READER before the first use. Memory is taken when it is first needed. */
+void reader_init(struct reader *reader, struct bundle *bundle);
+void reader_free(struct reader *reader);
+
+/* Make READER's block that of frame NUMBER. Costs nothing when it is already. */
+bool reader_block(struct reader *reader, uint32_t number, struct fault *fault);
+
+/* Read frame NUMBER to reader->packed; of a stream, NUMBER must be the next one. */
+bool reader_fetch(struct reader *reader, uint32_t number, struct fault *fault);
+/* Unpack what was fetched to reader->frame_plain and check it. */
+bool reader_unpack(struct reader *reader, uint32_t number, struct fault *fault);
+
+#endif

@@ -1,0 +1,358 @@
+#include "dest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "path.h"
+
+static int open_beneath(int dir, const char *path, int flags)
+{
+	struct open_how how = {
+	    .flags = (unsigned)(flags | O_DIRECTORY | O_CLOEXEC),
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+	};
+	/* EAGAIN: a rename somewhere on the system made the kernel unsure (openat2(2)). */
+	for (int tries = 0;; tries++) {
+		long fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
+		if (fd >= 0 || errno != EAGAIN || tries == 64)
+			return (int)fd;
+	}
+}
+
+/* One component, without openat2: no symbolic link, and still on the volume's device. */
+static int open_component(const struct dest *d, int dir, const char *name, int flags)
+{
+	struct stat st;
+	int fd = openat(dir, name, flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_dev != d->dev)) {
+		close(fd);
+		errno = EXDEV;
+		return -1;
+	}
+	return fd;
+}
+
+static int walk(const struct dest *d, const char *path, int flags)
+{
+	char name[NAME_LEN_MAX + 1];
+	int dir = open_component(d, d->root, ".", O_PATH);
+
+	for (const char *at = path; dir >= 0 && at;) {
+		const char *slash = strchr(at, '/');
+		size_t len = slash ? (size_t)(slash - at) : strlen(at);
+		memcpy(name, at, len);
+		name[len] = '\0';
+		at = slash ? slash + 1 : NULL;
+		int next = open_component(d, dir, name, at ? O_PATH : flags);
+		int error = errno;
+		close(dir);
+		errno = error;
+		dir = next;
+	}
+	return dir;
+}
+
+int dest_dir(const struct dest *d, const char *path, int flags)
+{
+	return d->walk ? walk(d, path, flags) : open_beneath(d->root, path, flags);
+}
+
+int dest_child(const struct dest *d, int dir, const char *name)
+{
+	return d->walk ? open_component(d, dir, name, O_RDONLY) : open_beneath(dir, name, O_RDONLY);
+}
+
+/* PATH without slashes at its end: with one, O_NOFOLLOW would follow a symbolic link. */
+static char *copy_path(const char *path)
+{
+	size_t len = strlen(path);
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return strndup(path, len);
+}
+
+static void read_boot(unsigned char *boot, size_t size)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read_full(fd, boot, size, -1) != (ssize_t)size)
+		memset(boot, 0, size);
+	close_fd(&fd);
+}
+
+bool dest_open(struct dest *d, const char *path, bool create, struct fault *fault)
+{
+	struct stat st;
+
+	*d = (struct dest){.root = -1, .path = copy_path(path)};
+	if (!d->path)
+		return fault_set(fault, EXIT_INTERNAL, path, "open", "out of memory");
+	if (create && mkdir(d->path, 0755) != 0 && errno != EEXIST)
+		return fault_errno(fault, errno, d->path, "create");
+	/* O_PATH first: it tells a link, a fifo or a file apart without opening it. */
+	int probe = open(d->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (probe < 0 || fstat(probe, &st) != 0) {
+		int error = errno;
+		close_fd(&probe);
+		return fault_errno(fault, error, d->path, "open");
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		close(probe);
+		return fault_set(fault, EXIT_VOLUME, d->path, "open",
+		                 S_ISLNK(st.st_mode) ? "is a symbolic link" : "is not a directory");
+	}
+	d->root = openat(probe, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error = errno;
+	close(probe);
+	if (d->root < 0)
+		return fault_errno(fault, error, d->path, "open");
+	d->dev = st.st_dev;
+	d->owners = geteuid() == 0;
+	d->root_is_ours = d->owners || st.st_uid == geteuid();
+
+	/* Now, because a confined process cannot read it later. */
+	read_boot(d->boot, sizeof d->boot);
+	int test = open_beneath(d->root, ".", O_PATH);
+	d->walk = test < 0;
+	close_fd(&test);
+	return true;
+}
+
+void dest_close(struct dest *d)
+{
+	close_fd(&d->root);
+	free(d->path);
+	d->path = NULL;
+}
+
+const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name, char *out,
+                      size_t size)
+{
+	char path[PATH_LEN_MAX + 1];
+	catalog_path(c, dir, path);
+	snprintf(out, size, "%s%s%s%s%.*s", d->path, dir ? "/" : "", dir ? path : "", name.len ? "/" : "",
+	         (int)name.len, name.len ? name.s : "");
+	return out;
+}
+
+bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name, const char *action,
+                struct fault *fault)
+{
+	char path[2 * PATH_LEN_MAX];
+	int error = errno;
+	return fault_errno(fault, error, dest_path(d, c, dir, name, path, sizeof path), action);
+}
+
+struct metadata metadata_of_entry(const struct entry *e)
+{
+	return (struct metadata){e->mode, e->uid, e->gid, e->mtime, e->nsec, e->xattrs};
+}
+
+struct metadata metadata_of_dir(const struct dir *dir)
+{
+	return (struct metadata){dir->mode, dir->uid, dir->gid, dir->mtime, dir->nsec, dir->xattrs};
+}
+
+unsigned dest_differs(const struct dest *d, const struct stat *st, const struct metadata *m)
+{
+	unsigned bits = 0;
+	if (!S_ISLNK(st->st_mode) && (st->st_mode & MODE_MASK) != m->mode)
+		bits |= DIFFERS_MODE;
+	if (d->owners && (st->st_uid != m->uid || st->st_gid != m->gid))
+		bits |= DIFFERS_OWNER;
+	if (st->st_mtim.tv_sec != m->mtime || st->st_mtim.tv_nsec != (long)m->nsec)
+		bits |= DIFFERS_TIME;
+	return bits;
+}
+
+int dest_create(int dir, const char *name, const struct metadata *m)
+{
+	/* The setid bits come last: a write would drop them. The umask is 0. */
+	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, m->mode & ~(uint32_t)SETID_MASK);
+}
+
+static bool set_xattrs(int fd, struct text set)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct xattr x;
+	while (xattr_next(&set, &x)) {
+		memcpy(name, x.name.s, x.name.len);
+		name[x.name.len] = '\0';
+		if (fsetxattr(fd, name, x.value.s, x.value.len, 0) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Owner first, because a change of owner drops setid bits and capabilities; time last. */
+static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const char **action)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+
+	*action = "set owner";
+	if ((bits & DIFFERS_OWNER) && fchown(fd, m->uid, m->gid) != 0)
+		return false;
+	*action = "set mode";
+	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
+		return false;
+	*action = "set xattr";
+	if (m->xattrs.len && !set_xattrs(fd, m->xattrs))
+		return false;
+	*action = "set time";
+	return !(bits & DIFFERS_TIME) || futimens(fd, times) == 0;
+}
+
+/* Learn from file FD, made with M's mode, what new files get here. */
+static bool learn(struct habit *habit, int fd, const struct metadata *m)
+{
+	struct stat st;
+	uint32_t mode = m->mode & 0777;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	habit->owner_known = true;
+	habit->uid = st.st_uid;
+	habit->gid = st.st_gid;
+	habit->seen[mode / 64] |= UINT64_C(1) << mode % 64;
+	if ((st.st_mode & 0777) == mode)
+		habit->kept[mode / 64] |= UINT64_C(1) << mode % 64;
+	return true;
+}
+
+bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct habit *habit, const char **action)
+{
+	uint32_t mode = m->mode & 0777;
+	unsigned bits = DIFFERS_TIME;
+
+	*action = "stat";
+	if (!(habit->seen[mode / 64] >> mode % 64 & 1) && !learn(habit, fd, m))
+		return false;
+	if (d->owners && (habit->uid != m->uid || habit->gid != m->gid))
+		bits |= DIFFERS_OWNER;
+	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK))
+		bits |= DIFFERS_MODE;
+	return set_metadata(fd, m, bits, action);
+}
+
+bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m, const char **action)
+{
+	unsigned bits = dest_differs(d, st, m);
+	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
+		bits |= DIFFERS_MODE;
+	return set_metadata(fd, m, bits, action);
+}
+
+bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
+                        const struct metadata *m, const char **action)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+	unsigned bits = dest_differs(d, st, m);
+
+	*action = "set owner";
+	if ((bits & DIFFERS_OWNER) && fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	*action = "set time";
+	return !(bits & DIFFERS_TIME) || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target, const struct metadata *m,
+                  struct habit *habit, const char **action)
+{
+	char to[PATH_LEN_MAX + 1];
+	struct stat st;
+
+	memcpy(to, target.s, target.len);
+	to[target.len] = '\0';
+	*action = "create symbolic link";
+	if (symlinkat(to, dir, name) != 0)
+		return false;
+	if (!habit->owner_known) {
+		*action = "stat";
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			return false;
+		habit->owner_known = true;
+		habit->uid = st.st_uid;
+		habit->gid = st.st_gid;
+	}
+	st = (struct stat){.st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
+	return dest_amend_symlink(d, dir, name, &st, m, action);
+}
+
+static bool all_zero(const unsigned char *data, size_t size)
+{
+	return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
+}
+
+bool dest_write_holes(int fd, const unsigned char *data, size_t size, uint64_t at)
+{
+	/* Gather the longest run of windows with bytes in them into one write. */
+	size_t from = 0;
+	for (size_t to = 0; to < size;) {
+		size_t window = HOLE_WINDOW - (size_t)((at + to) % HOLE_WINDOW);
+		bool whole = window == HOLE_WINDOW && window <= size - to;
+		if (window > size - to)
+			window = size - to;
+		if (whole && all_zero(data + to, window)) {
+			if (to > from && !write_full(fd, data + from, to - from, (int64_t)(at + from)))
+				return false;
+			from = to + window;
+		}
+		to += window;
+	}
+	return size == from || write_full(fd, data + from, size - from, (int64_t)(at + from));
+}
+
+bool dest_truncate(int fd, uint64_t size)
+{
+	return ftruncate(fd, (off_t)size) == 0;
+}
+
+bool dest_mkdir(int dir, const char *name, uint32_t mode)
+{
+	return mkdirat(dir, name, mode) == 0;
+}
+
+bool dest_rename(int from_dir, const char *from, int to_dir, const char *to)
+{
+	return renameat(from_dir, from, to_dir, to) == 0;
+}
+
+bool dest_link(int from_dir, const char *from, int to_dir, const char *to)
+{
+	return linkat(from_dir, from, to_dir, to, 0) == 0;
+}
+
+bool dest_unlink(int dir, const char *name)
+{
+	return unlinkat(dir, name, 0) == 0;
+}
+
+bool dest_rmdir(int dir, const char *name)
+{
+	return unlinkat(dir, name, AT_REMOVEDIR) == 0;
+}
+
+bool dest_space(const struct dest *d, uint64_t *bytes, uint64_t *inodes, uint32_t *unit)
+{
+	struct statvfs fs;
+	if (fstatvfs(d->root, &fs) != 0)
+		return false;
+	/* Some network and FUSE file systems answer 0 for all of it. */
+	*bytes = fs.f_blocks ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
+	*inodes = fs.f_files ? fs.f_favail : UINT64_MAX;
+	*unit = fs.f_frsize ? (uint32_t)fs.f_frsize : 4096;
+	return true;
+}
+
+bool dest_sync(const struct dest *d)
+{
+	return syncfs(d->root) == 0;
+}

@@ -1,0 +1,106 @@
+/* dest.h - the volume. The only module that writes into one, or looks into one.
+ *
+ * The volume's root is opened once; from there on everything goes by file descriptor and single path
+ * component, so that no name that somebody swaps can lead out of the volume. Directories are opened with
+ * openat2(2) and RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV or, where
+ * the kernel or a seccomp filter refuses that call, one component at a time with O_NOFOLLOW.
+ *
+ * Functions that return bool or a descriptor fail with false or -1 and errno; the caller, who knows the
+ * path, words it (fault_errno). Names are NUL-terminated and valid by name_valid(). */
+#ifndef DECANT_DEST_H
+#define DECANT_DEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "fault.h"
+#include "index.h"
+#include "names.h"
+
+struct dest {
+	char *path;        /* as the user named it; owned */
+	int root;          /* O_RDONLY descriptor of the root */
+	uint64_t dev;      /* its device */
+	bool walk;         /* openat2 is refused: walk by component. Set once, by dest_open */
+	bool owners;       /* this process may give files away, so owners are applied and compared */
+	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
+	bool root_is_ours; /* so that its mode, owner and time can be set, and are compared */
+};
+
+/* Open the directory PATH as a volume. With CREATE its last component is made (0755) when it is missing.
+ * PATH itself must be no symbolic link. Pass dest_close in any case. */
+bool dest_open(struct dest *dest, const char *path, bool create, struct fault *fault);
+void dest_close(struct dest *dest);
+
+/* Open the directory at PATH below the root ("." or "a/b"), for FLAGS O_PATH or O_RDONLY. */
+int dest_dir(const struct dest *dest, const char *path, int flags);
+/* Open directory NAME of directory DIR, for reading; no symbolic link, on the volume's device. */
+int dest_child(const struct dest *dest, int dir, const char *name);
+
+/* Word errno as a fault of entry NAME (may be empty) of directory DIR of CATALOG. Always returns false. */
+bool dest_fault(const struct dest *dest, const struct catalog *catalog, uint32_t dir, struct text name,
+                const char *action, struct fault *fault);
+/* The path of that entry, from the volume's own path on, in OUT, NUL-terminated, cut at SIZE. */
+const char *dest_path(const struct dest *dest, const struct catalog *catalog, uint32_t dir, struct text name,
+                      char *out, size_t size);
+
+/* Metadata that an entry shall have. */
+struct metadata {
+	uint32_t mode, uid, gid;
+	int64_t mtime;
+	uint32_t nsec;
+	struct text xattrs;
+};
+struct metadata metadata_of_entry(const struct entry *entry);
+struct metadata metadata_of_dir(const struct dir *dir);
+
+/* What differs between what ST says and what META wants: bits, 0 when nothing does. Owners count only
+ * where DEST applies them, modes not for symbolic links. */
+enum { DIFFERS_MODE = 1, DIFFERS_OWNER = 2, DIFFERS_TIME = 4 };
+unsigned dest_differs(const struct dest *dest, const struct stat *st, const struct metadata *meta);
+
+/* New files made by this process in one directory get an owner and perhaps a mode that depend on the
+ * directory (setgid, default ACL, mount options). This is learnt from the first file, so that the others
+ * cost no call to find out. */
+struct habit {
+	bool owner_known;
+	uint32_t uid, gid;
+	uint64_t seen[8], kept[8]; /* a bit per permission mode: seen here; came out as asked for */
+};
+
+/* Make file NAME in DIR, new (O_EXCL), for writing, with META's mode. Returns its descriptor. */
+int dest_create(int dir, const char *name, const struct metadata *meta);
+/* Give the finished file FD its owner, mode, xattrs and time: the calls that HABIT shows to
+ * be needed, and no other. *ACTION names the call that failed. */
+bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
+                 const char **action);
+/* Bring FD's metadata to META where ST says that it differs; xattrs are always set. */
+bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
+                const char **action);
+
+/* Make symbolic link NAME in DIR, with owner and time. TARGET need not be NUL-terminated. */
+bool dest_symlink(const struct dest *dest, int dir, const char *name, struct text target,
+                  const struct metadata *meta, struct habit *habit, const char **action);
+/* Set the owner and the time of the symbolic link NAME. */
+bool dest_amend_symlink(const struct dest *dest, int dir, const char *name, const struct stat *st,
+                        const struct metadata *meta, const char **action);
+
+/* SIZE bytes of a file with ENTRY_HOLES, from offset AT: whole windows of zeros are left out. */
+bool dest_write_holes(int fd, const unsigned char *data, size_t size, uint64_t at);
+bool dest_truncate(int fd, uint64_t size);
+
+bool dest_mkdir(int dir, const char *name, uint32_t mode);
+bool dest_rename(int from_dir, const char *from, int to_dir, const char *to);
+bool dest_link(int from_dir, const char *from, int to_dir, const char *to);
+bool dest_unlink(int dir, const char *name);
+bool dest_rmdir(int dir, const char *name);
+
+/* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. */
+bool dest_space(const struct dest *dest, uint64_t *bytes, uint64_t *inodes, uint32_t *unit);
+
+/* Flush the whole file system of the volume (syncfs(2), which reports errors from Linux 5.8 on). */
+bool dest_sync(const struct dest *dest);
+
+#endif

@@ -1,0 +1,370 @@
+#include "encode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zstd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "bytes.h"
+#include "catalog_write.h"
+#include "io.h"
+#include "pool.h"
+#include "tar.h"
+
+enum { DISK_STEP = 4096, PIECE = 1 << 20 };
+
+struct worker {
+	ZSTD_CCtx *packer;
+	unsigned char *plain, *packed; /* LAYOUT_MAX + TAR_END bytes, and what zstd may make of them */
+	struct buffer block, block_packed;
+};
+
+struct encoder {
+	struct tree *tree;
+	const struct layout *layout;
+	const struct encode_options *options;
+	struct encoded *out;
+	struct pool *pool;
+	struct frame_row *rows;   /* one per frame */
+	struct buffer blocks;     /* all packed blocks, in order */
+	struct worker workers[WORKERS_MAX];
+};
+
+static bool no_memory(const struct encoder *x, struct fault *fault)
+{
+	return fault_set(fault, EXIT_INTERNAL, x->tree->path, "pack", "out of memory");
+}
+
+static bool entry_fault(const struct encoder *x, uint32_t entry, enum exit_code code, const char *action,
+                        const char *reason, struct fault *fault)
+{
+	const struct node *node = &x->tree->entries[entry].node;
+	char path[PATH_LEN_MAX + 1], object[2 * PATH_LEN_MAX];
+	int error = errno;
+	tree_path(x->tree, node->parent, node->name, path);
+	snprintf(object, sizeof object, "%s/%s", x->tree->path, path);
+	return reason ? fault_set(fault, code, object, action, "%s", reason) : fault_errno(fault, error, object, action);
+}
+
+static bool changed(const struct encoder *x, uint32_t entry, struct fault *fault)
+{
+	return entry_fault(x, entry, EXIT_IO, "read", "changed while it was read", fault);
+}
+
+static int open_entry(const struct encoder *x, uint32_t entry, struct fault *fault)
+{
+	const struct node *node = &x->tree->entries[entry].node;
+	char path[PATH_LEN_MAX + 1];
+
+	tree_path(x->tree, node->parent, node->name, path);
+	int fd = openat(x->tree->root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+		changed(x, entry, fault);
+	else if (fd < 0)
+		entry_fault(x, entry, EXIT_IO, "open", NULL, fault);
+	return fd;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* After reading: is the file still the one that was scanned? Closes FD. */
+static bool close_entry(const struct encoder *x, uint32_t entry, int fd, struct fault *fault)
+{
+	const struct tree_entry *e = &x->tree->entries[entry];
+	struct stat st;
+	bool same = fstat(fd, &st) == 0 && st.st_dev == e->dev && st.st_ino == e->ino &&
+	            (uint64_t)st.st_size == e->size && same_time(st.st_mtim, e->modified) &&
+	            same_time(st.st_ctim, e->changed);
+	close(fd);
+	return same || changed(x, entry, fault);
+}
+
+/* Read SIZE bytes of ENTRY's content from offset AT. */
+static bool read_content(const struct encoder *x, uint32_t entry, int fd, void *to, size_t size, uint64_t at,
+                         struct fault *fault)
+{
+	ssize_t n = read_full(fd, to, size, (int64_t)at);
+	if (n < 0)
+		return entry_fault(x, entry, EXIT_IO, "read", NULL, fault);
+	return (size_t)n == size || changed(x, entry, fault);
+}
+
+/* How many bytes of the windows of DATA, which stands at offset AT (a multiple of HOLE_WINDOW), are in whole
+ * windows of zeros. */
+static uint64_t zero_windows(const unsigned char *data, size_t size)
+{
+	uint64_t zeros = 0;
+	for (size_t at = 0; at + HOLE_WINDOW <= size; at += HOLE_WINDOW)
+		if (data[at] == 0 && memcmp(data + at, data + at + 1, HOLE_WINDOW - 1) == 0)
+			zeros += HOLE_WINDOW;
+	return zeros;
+}
+
+static void set_disk(struct tree_entry *e, uint64_t zeros)
+{
+	e->disk = (e->size + DISK_STEP - 1) / DISK_STEP * DISK_STEP - zeros;
+	e->flags = zeros ? ENTRY_HOLES : 0;
+}
+
+/* Hash and windows of a file whose content is in memory. */
+static void describe(struct tree_entry *e, const unsigned char *data)
+{
+	XXH128_canonical_t sum;
+	XXH128_canonicalFromHash(&sum, XXH3_128bits(data, (size_t)e->size));
+	memcpy(e->hash, sum.digest, 16);
+	set_disk(e, zero_windows(data, (size_t)e->size));
+}
+
+/* The same for a file that spans frames, read for this alone; the frames read their own pieces. */
+static bool describe_large(const struct encoder *x, uint32_t entry, int fd, unsigned char *piece, struct fault *fault)
+{
+	struct tree_entry *e = &x->tree->entries[entry];
+	XXH3_state_t state;
+	XXH128_canonical_t sum;
+	uint64_t zeros = 0;
+
+	XXH3_128bits_reset(&state);
+	for (uint64_t at = 0; at < e->size; at += PIECE) {
+		size_t n = e->size - at < PIECE ? (size_t)(e->size - at) : PIECE;
+		if (!read_content(x, entry, fd, piece, n, at, fault))
+			return false;
+		XXH3_128bits_update(&state, piece, n);
+		zeros += zero_windows(piece, n);
+	}
+	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(&state));
+	memcpy(e->hash, sum.digest, 16);
+	set_disk(e, zeros);
+	return true;
+}
+
+/* The content of file ENTRY, or as much as there is ROOM for, to OUT, padded to whole blocks. */
+static bool put_content(const struct encoder *x, uint32_t entry, unsigned char *out, uint64_t room,
+                        struct fault *fault)
+{
+	struct tree_entry *e = &x->tree->entries[entry];
+	bool whole = e->size <= room;
+	size_t here = (size_t)(whole ? e->size : room);
+
+	if (e->size == 0) {
+		describe(e, out);
+		return true;
+	}
+	int fd = open_entry(x, entry, fault);
+	if (fd < 0)
+		return false;
+	/* The buffer holds the pieces of a large file before it holds the beginning. */
+	bool done = (whole || describe_large(x, entry, fd, out, fault)) &&
+	            read_content(x, entry, fd, out, here, 0, fault);
+	if (done && whole) {
+		describe(e, out);
+		memset(out + here, 0, (size_t)(tar_padded(here) - here));
+	}
+	return close_entry(x, entry, fd, fault) && done;
+}
+
+/* The plain bytes of a frame in which items begin. */
+static bool build_items(const struct encoder *x, const struct piece *p, unsigned char *out, struct fault *fault)
+{
+	const struct tree *t = x->tree;
+	uint32_t dir = p->dir, entry = p->entry;
+	bool header = p->dir_header;
+	uint64_t at = 0;
+
+	for (uint32_t i = 0; i < p->items; i++) {
+		at += layout_header(t, header, dir, entry, out + at);
+		if (!header && t->entries[entry].type == ENTRY_FILE) {
+			if (!put_content(x, entry, out + at, p->plain - at, fault))
+				return false;
+			at += tar_padded(t->entries[entry].size);
+		}
+		if (!header)
+			entry++;
+		header = entry == t->dirs[dir].first + t->dirs[dir].count;
+		dir += header;
+	}
+	if (at < p->plain) /* the end of the stream */
+		memset(out + at, 0, (size_t)(p->plain - at));
+	return true;
+}
+
+/* The plain bytes of a frame that goes on with a large file. */
+static bool build_rest(const struct encoder *x, const struct piece *p, unsigned char *out, struct fault *fault)
+{
+	uint64_t rest = x->tree->entries[p->entry].size - p->at;
+	size_t here = rest < p->plain ? (size_t)rest : p->plain;
+	int fd = open_entry(x, p->entry, fault);
+
+	if (fd < 0)
+		return false;
+	bool done = read_content(x, p->entry, fd, out, here, p->at, fault);
+	memset(out + here, 0, p->plain - here);
+	return close_entry(x, p->entry, fd, fault) && done;
+}
+
+static bool pack(const struct encoder *x, struct worker *w, void *to, size_t room, const void *from, size_t size,
+                 uint32_t *packed, struct fault *fault)
+{
+	size_t n = ZSTD_compress2(w->packer, to, room, from, size);
+	if (ZSTD_isError(n))
+		return fault_set(fault, EXIT_INTERNAL, x->tree->path, "compress", "%s", ZSTD_getErrorName(n));
+	*packed = (uint32_t)n;
+	return true;
+}
+
+/* The block with the entries that begin in the frame. */
+static bool build_block(struct encoder *x, struct worker *w, const struct piece *p, struct frame_row *row,
+                        struct fault *fault)
+{
+	w->block.used = 0;
+	if (p->entries == 0)
+		return true;
+	uint32_t first = p->dir_header ? x->tree->dirs[p->dir].first : p->entry;
+	if (!block_write(&w->block, x->tree, first, p->entries) ||
+	    !buffer_reserve(&w->block_packed, ZSTD_compressBound(w->block.used)))
+		return no_memory(x, fault);
+	if (w->block.used > BLOCK_PLAIN_MAX)
+		return fault_set(fault, EXIT_VOLUME, x->tree->path, "pack", "names and targets are over the format's limit");
+	row->block_plain = (uint32_t)w->block.used;
+	row->block_sum = XXH3_64bits(w->block.bytes, w->block.used);
+	return pack(x, w, w->block_packed.bytes, w->block_packed.room, w->block.bytes, w->block.used,
+	            &row->block_packed, fault);
+}
+
+/* Append frame and block, which come in order. */
+static bool append(struct encoder *x, struct worker *w, const struct frame_row *row, struct fault *fault)
+{
+	if (!write_full(x->out->data, w->packed, row->packed, -1))
+		return fault_errno(fault, errno, "temporary file", "write");
+	x->out->data_size += row->packed;
+	return buffer_add(&x->blocks, w->block_packed.bytes, row->block_packed) || no_memory(x, fault);
+}
+
+static bool start_worker(const struct encoder *x, struct worker *w)
+{
+	size_t plain = (size_t)LAYOUT_MAX + TAR_END;
+
+	if (w->packer)
+		return true;
+	w->packer = ZSTD_createCCtx();
+	w->plain = malloc(plain);
+	w->packed = malloc(ZSTD_compressBound(plain));
+	if (!w->packer || !w->plain || !w->packed)
+		return false;
+	ZSTD_CCtx_setParameter(w->packer, ZSTD_c_compressionLevel, x->options->level);
+	/* For zstd -t and for tar; decant checks the sums of the index. */
+	ZSTD_CCtx_setParameter(w->packer, ZSTD_c_checksumFlag, 1);
+	return true;
+}
+
+static bool encode_frame(void *context, unsigned worker, uint32_t number, struct fault *fault)
+{
+	struct encoder *x = context;
+	struct worker *w = &x->workers[worker];
+	const struct piece *p = &x->layout->frames[number];
+	struct frame_row *row = &x->rows[number];
+
+	if (!start_worker(x, w))
+		return no_memory(x, fault);
+	*row = (struct frame_row){.plain = p->plain, .entries = p->entries};
+	if (p->items ? !build_items(x, p, w->plain, fault) : !build_rest(x, p, w->plain, fault))
+		return false;
+	row->sum = XXH3_64bits(w->plain, p->plain);
+	if (!pack(x, w, w->packed, ZSTD_compressBound((size_t)LAYOUT_MAX + TAR_END), w->plain, p->plain, &row->packed,
+	          fault) ||
+	    !build_block(x, w, p, row, fault) || !pool_turn(x->pool, number))
+		return false;
+	bool done = append(x, w, row, fault);
+	pool_turn_over(x->pool);
+	return done;
+}
+
+/* A file without a name in directory TMP. */
+static int open_nameless(const char *tmp)
+{
+	char path[PATH_LEN_MAX + 1];
+	int fd = open(tmp, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL))
+		return fd;
+	snprintf(path, sizeof path, "%s/.decant-XXXXXX", tmp);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+/* Catalog and header, once all frames are known. */
+static bool finish_index(struct encoder *x, struct fault *fault)
+{
+	const struct catalog_facts facts = {
+	    .dest = x->options->dest, .revision = x->options->revision, .packer = x->options->packer,
+	    .frames = x->layout->count, .rows = x->rows, .data_packed = x->out->data_size, .data_plain = x->layout->plain,
+	};
+	struct worker w = {.packer = NULL};
+	struct buffer catalog = {.bytes = NULL}, packed = {.bytes = NULL};
+	uint32_t size = 0;
+	bool done = false;
+
+	if (!start_worker(x, &w) || !catalog_write(&catalog, x->tree, &facts) ||
+	    !buffer_reserve(&packed, ZSTD_compressBound(catalog.used)))
+		no_memory(x, fault);
+	else if (catalog.used > CATALOG_PLAIN_MAX || x->blocks.used > UINT32_MAX / 2)
+		fault_set(fault, EXIT_VOLUME, x->tree->path, "pack", "the index is over the format's limit");
+	else if (pack(x, &w, packed.bytes, packed.room, catalog.bytes, catalog.used, &size, fault))
+		done = index_write(x->out, x->tree, &facts, &catalog, packed.bytes, size, &x->blocks) ||
+		       no_memory(x, fault);
+	free(catalog.bytes);
+	free(packed.bytes);
+	ZSTD_freeCCtx(w.packer);
+	free(w.plain);
+	free(w.packed);
+	return done;
+}
+
+bool encode(struct encoded *out, struct tree *t, const struct layout *layout, const struct encode_options *o,
+            const char *tmp, struct fault *fault)
+{
+	struct encoder *x = calloc(1, sizeof *x);
+	bool done = false;
+
+	*out = (struct encoded){.data = -1};
+	if (!x)
+		return fault_set(fault, EXIT_INTERNAL, t->path, "pack", "out of memory");
+	*x = (struct encoder){.tree = t, .layout = layout, .options = o, .out = out};
+	x->rows = calloc(layout->count, sizeof *x->rows);
+	out->data = open_nameless(tmp);
+	if (out->data < 0)
+		fault_errno(fault, errno, tmp, "create temporary file");
+	else if (!x->rows)
+		no_memory(x, fault);
+	else
+		done = pool_run(o->threads, layout->count, encode_frame, x, &x->pool, fault) && finish_index(x, fault);
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		struct worker *w = &x->workers[i];
+		ZSTD_freeCCtx(w->packer);
+		free(w->plain);
+		free(w->packed);
+		free(w->block.bytes);
+		free(w->block_packed.bytes);
+	}
+	free(x->blocks.bytes);
+	free(x->rows);
+	free(x);
+	return done;
+}
+
+void encoded_free(struct encoded *out)
+{
+	close_fd(&out->data);
+	free(out->index);
+	out->index = NULL;
+}

@@ -1,0 +1,72 @@
+#include "fault.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "path.h"
+
+static enum exit_code code_of(int errnum)
+{
+	switch (errnum) {
+	case ENOSPC:
+	case EDQUOT:
+		return EXIT_SPACE;
+	case EACCES:
+	case EPERM:
+		return EXIT_PERMISSION;
+	case EROFS:
+	case ENOTDIR:
+	case EISDIR:
+	case ELOOP:
+	case EXDEV:
+	case ENOENT:
+	case EEXIST:
+	case EBUSY:
+	case EOPNOTSUPP:
+		return EXIT_VOLUME;
+	case ENOMEM:
+		return EXIT_INTERNAL;
+	default:
+		return EXIT_IO;
+	}
+}
+
+/* Where the general text would leave a reader guessing. */
+static const char *reason_of(int errnum)
+{
+	switch (errnum) {
+	case ELOOP:
+		return "is a symbolic link, or was swapped for one";
+	case EXDEV:
+		return "leads out of the volume (a symbolic link or a mount point)";
+	default:
+		return strerror(errnum);
+	}
+}
+
+bool fault_set(struct fault *fault, enum exit_code code, const char *object, const char *action,
+               const char *reason, ...)
+{
+	if (fault->code)
+		return false;
+	fault->code = code;
+	fault->action = action;
+	name_escape(fault->object, sizeof fault->object, object, strlen(object));
+	va_list args;
+	va_start(args, reason);
+	vsnprintf(fault->reason, sizeof fault->reason, reason, args);
+	va_end(args);
+	return false;
+}
+
+bool fault_errno(struct fault *fault, int errnum, const char *object, const char *action)
+{
+	return fault_set(fault, code_of(errnum), object, action, "%s", reason_of(errnum));
+}
+
+bool fault_stopped(struct fault *fault, int signal)
+{
+	return fault_set(fault, (enum exit_code)(EXIT_SIGNAL + signal), "decant", "stop", "asked to by signal %d", signal);
+}

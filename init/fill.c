@@ -1,0 +1,171 @@
+#include "fill.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "pour.h"
+#include "prune.h"
+#include "publish.h"
+
+bool fill_frame_has(const struct fill *f, uint32_t number, unsigned actions)
+{
+	struct frame frame = catalog_frame(&f->bundle->catalog, number);
+
+	if (frame.carried != NO_ENTRY && (actions >> fill_action(f, frame.carried) & 1))
+		return true;
+	for (uint32_t i = 0; i < frame.count; i++)
+		if (actions >> fill_action(f, frame.first + i) & 1)
+			return true;
+	return false;
+}
+
+/* Nothing in the volume but what belongs to decant and to the file system. */
+static bool look_fresh(struct fill *f, struct fault *fault)
+{
+	struct names names;
+
+	f->fresh = !f->state.has_held && f->state.pasts == 0;
+	if (!f->fresh)
+		return true;
+	if (!names_read(f->dest->root, &names))
+		return fault_errno(fault, errno, f->dest->path, "read directory");
+	for (uint32_t i = 0; i < names.count; i++) {
+		const char *name = names_get(&names, i).s;
+		if (strcmp(name, STATE_DIR) != 0 && strcmp(name, "lost+found") != 0)
+			f->fresh = false;
+	}
+	names_free(&names);
+	return true;
+}
+
+/* What is needed at least against what is free. A lower bound, so that it never refuses what would fit. */
+static bool check_space(const struct fill *f, struct fault *fault)
+{
+	const struct catalog *c = &f->bundle->catalog;
+	uint64_t bytes, inodes, need = f->fresh ? c->disk : f->plan.disk;
+	uint64_t names = f->fresh ? (uint64_t)c->head.dirs + c->files + c->symlinks
+	                          : f->plan.dirs + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE];
+	uint32_t unit;
+
+	if (!f->options->space_check)
+		return true;
+	if (!dest_space(f->dest, &bytes, &inodes, &unit))
+		return fault_errno(fault, errno, f->dest->path, "statfs");
+	need += bundle_index_size(f->bundle);
+	if (need > bytes)
+		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space", "%llu bytes needed, %llu free",
+		                 (unsigned long long)need, (unsigned long long)bytes);
+	/* c->hardlinks need no inode, and neither does the root. */
+	if (names > inodes + 1)
+		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space", "%llu inodes needed, %llu free",
+		                 (unsigned long long)names, (unsigned long long)inodes);
+	return true;
+}
+
+/* How many entries the plan wants changed, in content, metadata or existence; checks that came out well do
+ * not count. */
+static uint64_t count_changes(const struct fill *f)
+{
+	uint64_t changes = 0;
+	for (uint32_t i = 0; i < f->bundle->catalog.head.entries; i++)
+		changes += f->plan.entry[i] != ACTION_KEEP;
+	return changes;
+}
+
+/* A volume that holds nothing yet. */
+static bool fill_fresh(struct fill *f, struct fault *fault)
+{
+	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) && state_drop(&f->state, fault) &&
+	       publish_mkdirs(f, fault) && pour(f, fault) && publish_links(f, fault) && publish_dirs(f, fault) &&
+	       state_commit(&f->state, f->bundle, f->options->sync, fault);
+}
+
+/* The volume's names change from here on. */
+static bool publish(struct fill *f, struct fault *fault)
+{
+	if (!state_drop(&f->state, fault) || !publish_mkdirs(f, fault) || !publish_files(f, fault) ||
+	    !publish_links(f, fault))
+		return false;
+	if (f->options->prune == PRUNE_MANAGED && !prune_managed(f, fault))
+		return false;
+	if (f->options->prune == PRUNE_ALL && !prune_all(f, fault))
+		return false;
+	return publish_dirs(f, fault);
+}
+
+/* Does the volume hold this very bundle, as its state says and as durably as is asked for? */
+static bool is_held(const struct fill *f)
+{
+	const struct state *s = &f->state;
+	return s->has_held && s->trusted && s->pasts == 0 && (s->synced || !f->options->sync) &&
+	       memcmp(s->held.catalog.head.id, f->bundle->catalog.head.id, 16) == 0;
+}
+
+/* A volume that holds something. *CHANGED tells whether its tree was touched. */
+static bool refill(struct fill *f, bool *changed, struct fault *fault)
+{
+	uint64_t bytes, inodes, strangers = 0;
+	uint32_t unit = 4096;
+
+	if (!dest_space(f->dest, &bytes, &inodes, &unit))
+		return fault_errno(fault, errno, f->dest->path, "statfs");
+	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
+		return false;
+	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
+		return false;
+	*changed = false;
+	uint64_t todo = f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers;
+	if (todo == 0 && is_held(f))
+		return true;
+	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
+		return false;
+	bool other = f->state.pasts > 0 || !f->state.has_held ||
+	             memcmp(f->state.held.catalog.head.id, f->bundle->catalog.head.id, 16) != 0;
+	*changed = other || count_changes(f) + f->plan.dirs + strangers > 0;
+	if (*changed ? !publish(f, fault) : !state_drop(&f->state, fault))
+		return false;
+	return state_commit(&f->state, f->bundle, f->options->sync, fault);
+}
+
+static void summarize(struct fill *f, bool changed)
+{
+	const struct catalog *c = &f->bundle->catalog;
+	uint64_t written = f->fresh ? c->head.entries : count_changes(f);
+
+	log_summary(f->log, &(struct summary){
+	                        .dest = f->dest->path,
+	                        .result = changed ? "filled" : "unchanged",
+	                        .id = f->bundle->id,
+	                        .revision = c->revision,
+	                        .files = c->head.entries,
+	                        .bytes = c->content,
+	                        .written = written,
+	                        .unchanged = c->head.entries - written,
+	                        .removed = f->progress.removed,
+	                        .seconds = progress_seconds(&f->progress),
+	                        .handled_bytes = f->fresh ? c->content : f->plan.bytes,
+	                    });
+}
+
+bool fill_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
+                 unsigned workers, struct fault *fault)
+{
+	struct fill f = {.options = options, .log = log, .bundle = b, .dest = dest, .workers = workers};
+	bool changed = true;
+
+	if ((b->catalog.flags & CATALOG_HAS_SETID) && !options->setid)
+		return fault_set(fault, EXIT_BUNDLE, b->name, "check index",
+		                 "has setuid, setgid or sticky bits, or capabilities; --setid accepts them");
+	progress_begin(&f.progress, log, dest->path, b->catalog.head.data_plain);
+	if (state_lock(&f.state, dest, options->lock_timeout, fault) && state_load(&f.state, fault) &&
+	    look_fresh(&f, fault))
+		f.fresh ? fill_fresh(&f, fault) : refill(&f, &changed, fault);
+	progress_clear(&f.progress);
+	if (!fault->code)
+		summarize(&f, changed);
+	else if (f.state.tmp >= 0 && fault->code < EXIT_SIGNAL) /* who is told to stop leaves that to the next fill */
+		state_purge(&f.state, &(struct fault){.code = EXIT_DONE});
+	state_close(&f.state);
+	plan_free(&f.plan);
+	return fault->code == EXIT_DONE;
+}

@@ -1,0 +1,47 @@
+/* fill.h - makes a volume what a bundle says, in this order:
+ *
+ *   lock, look at the state, plan (plan.h), free space, journal: the tree is as it was
+ *   a new volume: directories, then files under their names
+ *   else: files into .decant/tmp, the state dropped, then directories, new names, replaced names
+ *   hard links, removals, directories' modes and times, the state
+ *
+ * so that a reader of a volume that was filled before never sees half a file, and that whatever stops a
+ * fill, the next one knows what it may not believe. */
+#ifndef DECANT_FILL_H
+#define DECANT_FILL_H
+
+#include <stdbool.h>
+
+#include "bundle.h"
+#include "dest.h"
+#include "fault.h"
+#include "log.h"
+#include "options.h"
+#include "plan.h"
+#include "state.h"
+
+struct fill {
+	const struct options *options;
+	const struct log *log;
+	struct bundle *bundle;
+	struct dest *dest;
+	struct state state;
+	struct plan plan;   /* empty when FRESH */
+	bool fresh;         /* the volume held nothing: files are made under their names */
+	unsigned workers;
+	struct progress_state progress;
+};
+
+static inline enum action fill_action(const struct fill *fill, uint32_t entry)
+{
+	return fill->fresh ? ACTION_NEW : (enum action)fill->plan.entry[entry];
+}
+
+/* Does any entry of FRAME, or the one it carries on, have one of the ACTIONS (bits 1 << action)? */
+bool fill_frame_has(const struct fill *fill, uint32_t frame, unsigned actions);
+
+/* Fill the volume DEST from BUNDLE and log a summary. */
+bool fill_volume(const struct options *options, const struct log *log, struct bundle *bundle, struct dest *dest,
+                 unsigned workers, struct fault *fault);
+
+#endif

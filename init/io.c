@@ -1,0 +1,75 @@
+#include "io.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "stop.h"
+
+ssize_t read_full(int fd, void *buffer, size_t size, int64_t at)
+{
+	size_t done = 0;
+	while (done < size) {
+		void *to = (char *)buffer + done;
+		ssize_t n = at < 0 ? read(fd, to, size - done) : pread(fd, to, size - done, at + (int64_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t read_stream(int fd, void *buffer, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		/* The signal may have gone to another thread, or have come just before the read. */
+		struct pollfd ready = {.fd = fd, .events = POLLIN};
+		int polled = poll(&ready, 1, 200);
+		if (stop_requested()) {
+			errno = EINTR;
+			return -1;
+		}
+		if (polled == 0 || (polled < 0 && errno == EINTR))
+			continue;
+		ssize_t n = read(fd, (char *)buffer + done, size - done);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+bool write_full(int fd, const void *buffer, size_t size, int64_t at)
+{
+	size_t done = 0;
+	while (done < size) {
+		const void *from = (const char *)buffer + done;
+		ssize_t n = at < 0 ? write(fd, from, size - done) : pwrite(fd, from, size - done, at + (int64_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+	}
+	return true;
+}
+
+bool close_fd(int *fd)
+{
+	if (*fd == -1)
+		return true;
+	int result = close(*fd);
+	*fd = -1;
+	return result == 0 || errno == EINTR;
+}

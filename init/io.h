@@ -1,0 +1,25 @@
+/* io.h - reads and writes that are whole or fail. They know EINTR, short results and a zero return. */
+#ifndef DECANT_IO_H
+#define DECANT_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Read up to SIZE bytes at offset AT, or, where AT is negative, from where FD stands. Returns how many,
+ * which is less than SIZE only at the end; -1 with errno. */
+ssize_t read_full(int fd, void *buffer, size_t size, int64_t at);
+
+/* The same for a pipe or a socket: looks for a signal that asks to stop while it waits (then -1, EINTR). */
+ssize_t read_stream(int fd, void *buffer, size_t size);
+
+/* Write all SIZE bytes at offset AT (negative: where FD stands). False with errno; a write that moves
+ * nothing is EIO. */
+bool write_full(int fd, const void *buffer, size_t size, int64_t at);
+
+/* Close *FD, if it is not -1, and make it -1. False with errno when close fails; the descriptor is gone
+ * either way (close(2)). */
+bool close_fd(int *fd);
+
+#endif

@@ -1,0 +1,208 @@
+/* decant - pours a checksummed bundle into a volume, and exits 0 only when the volume is right. */
+#include <errno.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zstd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "bundle.h"
+#include "confine.h"
+#include "dest.h"
+#include "fault.h"
+#include "fill.h"
+#include "log.h"
+#include "options.h"
+#include "show.h"
+#include "stop.h"
+#include "verify.h"
+#include "workers.h"
+
+#ifndef DECANT_VERSION
+#define DECANT_VERSION "0"
+#endif
+#ifndef DECANT_LIBC
+#define DECANT_LIBC "musl"
+#endif
+
+#define BUNDLE_GLOB "/bundle/*.tar.zst"
+enum { BUNDLES_MAX = 256 }; /* of one run */
+
+/* A bundle and the volume that it goes to. */
+struct task {
+	struct bundle bundle;
+	struct dest dest;
+};
+
+static bool open_task(struct task *task, const char *name, const struct options *o, struct fault *fault)
+{
+	char path[PATH_LEN_MAX + 1];
+
+	if (!bundle_open(&task->bundle, name, fault))
+		return false;
+	const struct bundle *b = &task->bundle;
+	if (o->expect && strcmp(o->expect, b->id) != 0)
+		return fault_set(fault, EXIT_BUNDLE, b->name, "check id", "is bundle %s, not %s", b->id, o->expect);
+	struct text dest = b->catalog.dest;
+	if (o->dest)
+		dest = (struct text){o->dest, strlen(o->dest)};
+	if (dest.len == 0)
+		return fault_set(fault, EXIT_USAGE, b->name, "find destination",
+		                 "the bundle records none; name one with --dest");
+	if (dest.len > PATH_LEN_MAX)
+		return fault_set(fault, EXIT_USAGE, b->name, "find destination", "the path is too long");
+	memcpy(path, dest.s, dest.len);
+	path[dest.len] = '\0';
+	if (!dest_open(&task->dest, path, o->create, fault))
+		return false;
+	task->dest.owners = task->dest.owners && o->owners;
+	return true;
+}
+
+/* Two bundles in one volume would remove each other's files. */
+static bool check_distinct(const struct task *tasks, size_t count, struct fault *fault)
+{
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			struct stat a, b;
+			if (fstat(tasks[i].dest.root, &a) != 0 || fstat(tasks[j].dest.root, &b) != 0)
+				return fault_errno(fault, errno, tasks[i].dest.path, "stat");
+			if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+				return fault_set(fault, EXIT_USAGE, tasks[i].bundle.name, "find destination",
+				                 "goes to the same directory as another bundle");
+		}
+	}
+	return true;
+}
+
+/* As process 1 of a container: a destination in the container's own layer is gone when it exits. */
+static void note_no_mount(const struct log *log, const struct dest *dest)
+{
+	struct stat here, above;
+	if (getpid() == 1 && fstat(dest->root, &here) == 0 && fstatat(dest->root, "..", &above, 0) == 0 &&
+	    here.st_dev == above.st_dev && here.st_ino != above.st_ino)
+		log_note(log, dest->path, "note: is no mount point, so what is filled here stays in this container");
+}
+
+static unsigned count_workers(const struct options *o, const struct catalog *c)
+{
+	if (o->threads)
+		return o->threads;
+	return workers_allowed((size_t)c->frame_plain_max + c->frame_packed_max + c->block_plain_max);
+}
+
+static bool run_tasks(struct task *tasks, size_t count, const struct options *o, const struct log *log,
+                      struct fault *fault)
+{
+	int roots[BUNDLES_MAX] = {0};
+	unsigned workers[BUNDLES_MAX] = {0};
+
+	/* /proc and /sys are out of reach once confined. */
+	for (size_t i = 0; i < count; i++) {
+		roots[i] = tasks[i].dest.root;
+		workers[i] = count_workers(o, &tasks[i].bundle.catalog);
+		note_no_mount(log, &tasks[i].dest);
+	}
+	confine(roots, count);
+	for (size_t i = 0; i < count; i++) {
+		struct task *t = &tasks[i];
+		bool done = o->command == COMMAND_VERIFY
+		                ? verify_volume(o, log, &t->bundle, &t->dest, workers[i], fault)
+		                : fill_volume(o, log, &t->bundle, &t->dest, workers[i], fault);
+		if (!done)
+			return false;
+	}
+	return true;
+}
+
+static bool run(char *const *names, size_t count, const struct options *o, const struct log *log, struct fault *fault)
+{
+	if (count > BUNDLES_MAX)
+		return fault_set(fault, EXIT_USAGE, "decant", "usage", "more than %d bundles", BUNDLES_MAX);
+	struct task *tasks = calloc(count, sizeof *tasks);
+	size_t opened = 0;
+	bool done = tasks || fault_set(fault, EXIT_INTERNAL, "decant", "start", "out of memory");
+
+	for (size_t i = 0; i < count && done; i++) {
+		tasks[i].bundle.fd = tasks[i].dest.root = -1;
+		opened++;
+		done = open_task(&tasks[i], names[i], o, fault);
+	}
+	if (done)
+		done = check_distinct(tasks, count, fault) && run_tasks(tasks, count, o, log, fault);
+	while (opened-- > 0) {
+		bundle_close(&tasks[opened].bundle);
+		dest_close(&tasks[opened].dest);
+	}
+	free(tasks);
+	return done;
+}
+
+/* The bundles that were named, or all that the image has. */
+static bool run_bundles(const struct options *o, const struct log *log, struct fault *fault)
+{
+	glob_t found;
+
+	if (o->bundle_count)
+		return run(o->bundles, (size_t)o->bundle_count, o, log, fault);
+	int result = glob(BUNDLE_GLOB, 0, NULL, &found);
+	if (result == GLOB_NOMATCH)
+		return fault_set(fault, EXIT_BUNDLE, "/bundle", "find bundles", "there is no *.tar.zst, and none was named");
+	if (result != 0)
+		return fault_set(fault, EXIT_IO, "/bundle", "find bundles", "cannot be read");
+	run(found.gl_pathv, found.gl_pathc, o, log, fault);
+	globfree(&found);
+	return fault->code == EXIT_DONE;
+}
+
+static void print_version(void)
+{
+	printf("decant %s (zstd %s, xxHash %u.%u.%u, %s)\n", DECANT_VERSION, ZSTD_versionString(),
+	       XXH_VERSION_NUMBER / 10000, XXH_VERSION_NUMBER / 100 % 100, XXH_VERSION_NUMBER % 100, DECANT_LIBC);
+}
+
+static void run_command(const struct options *o, const struct log *log, struct fault *fault)
+{
+	switch (o->command) {
+	case COMMAND_HELP:
+		fputs(options_help, stdout);
+		break;
+	case COMMAND_VERSION:
+		print_version();
+		break;
+	case COMMAND_LIST:
+		show_list(o, o->bundles[0], fault);
+		break;
+	case COMMAND_INFO:
+		show_info(o, o->bundles[0], fault);
+		break;
+	default:
+		run_bundles(o, log, fault);
+		break;
+	}
+	if (fflush(stdout) != 0)
+		fault_errno(fault, errno, "standard output", "write");
+}
+
+int main(int argc, char **argv)
+{
+	struct fault fault = {.code = EXIT_DONE};
+	struct options options;
+	struct log log;
+
+	umask(0);
+	stop_install();
+	bool parsed = options_parse(&options, argc, argv, &fault);
+	log_init(&log, "decant", options.json, options.progress);
+	if (parsed)
+		run_command(&options, &log, &fault);
+	if (fault.code)
+		log_fault(&log, &fault);
+	return (int)fault.code;
+}

@@ -1,0 +1,22 @@
+/* names.h - the names in a directory, all at once and sorted. */
+#ifndef DECANT_NAMES_H
+#define DECANT_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "index.h"
+
+/* The names in directory DIR but "." and "..", sorted by name_compare. LIST is zeroed first. */
+struct names {
+	char *bytes;    /* NUL-terminated names, one after another */
+	size_t used, room;
+	uint32_t *at;   /* where in BYTES each begins; COUNT + 1 of them */
+	uint32_t count, at_room;
+};
+bool names_read(int dir, struct names *list);
+void names_free(struct names *list);
+struct text names_get(const struct names *list, uint32_t i);
+
+#endif

@@ -1,0 +1,26 @@
+/* path.h - the rules for one path component, and names fit for a log. Pure functions: bytes in, bytes out. */
+#ifndef DECANT_PATH_H
+#define DECANT_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* True when the LEN bytes at NAME can be one component of a path on Linux: 1 to 255 bytes, no '/',
+ * no NUL, neither "." nor "..". Any other byte is allowed (path_resolution(7)). */
+bool name_valid(const char *name, size_t len);
+
+/* True when NAME is the one that decant keeps for itself at the root of a volume (STATE_DIR). */
+bool name_reserved(const char *name, size_t len);
+
+/* True when PATH is absolute, has no "." or ".." component and is at most PATH_LEN_MAX bytes long. */
+bool dest_valid(const char *path, size_t len);
+
+/* Compare two names as the format sorts them: by unsigned bytes, a prefix first. Returns <0, 0, >0. */
+int name_compare(const char *a, size_t alen, const char *b, size_t blen);
+
+/* Write LEN bytes of NAME to OUT (SIZE bytes, SIZE > 4), NUL-terminated, made safe for one line of a
+ * terminal: control bytes, backslash and bytes that are no valid UTF-8 become \xHH (backslash: \\).
+ * What does not fit is left out and marked with "..." at the end. Returns OUT. */
+const char *name_escape(char *out, size_t size, const char *name, size_t len);
+
+#endif

@@ -1,0 +1,265 @@
+#include "plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "old.h"
+#include "pool.h"
+
+struct planner {
+	struct plan *plan;
+	struct bundle *bundle;
+	struct state *state;
+	const struct dest *dest;
+	uint32_t unit;
+	bool same;          /* the volume holds this very bundle */
+	uint32_t *held_dir; /* for each directory its number in the held bundle; NULL when SAME or nothing held */
+	struct worker {
+		struct reader reader, links;
+		struct lookup held;
+		uint64_t count[5], dirs, bytes, disk;
+	} *workers;
+};
+
+/* What the planner knows of the directory that it is in. */
+struct place {
+	uint32_t dir;
+	int fd;          /* -1: not there */
+	bool obstructed; /* something that is no directory has its name */
+};
+
+static bool is_older(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Nobody has changed what ST describes since the state was written, so it is what that fill made of it. */
+static bool is_untouched(const struct planner *p, const struct stat *st)
+{
+	return p->state->has_held && p->state->trusted && is_older(&st->st_ctim, &p->state->changed);
+}
+
+static bool same_text(struct text a, struct text b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
+}
+
+static bool open_place(const struct planner *p, struct place *place, uint32_t dir, struct fault *fault)
+{
+	char path[PATH_LEN_MAX + 1];
+	catalog_path(&p->bundle->catalog, dir, path);
+	*place = (struct place){.dir = dir, .fd = dest_dir(p->dest, path, O_PATH)};
+	if (place->fd >= 0 || errno == ENOENT)
+		return true;
+	place->obstructed = errno == ENOTDIR || errno == ELOOP;
+	return place->obstructed ||
+	       dest_fault(p->dest, &p->bundle->catalog, dir, (struct text){"", 0}, "open", fault);
+}
+
+static bool plan_dir(struct planner *p, const struct place *place, struct worker *w, struct fault *fault)
+{
+	struct dir dir = catalog_dir(&p->bundle->catalog, place->dir);
+	struct metadata meta = metadata_of_dir(&dir);
+	enum action action = place->obstructed ? ACTION_REPLACE : ACTION_NEW;
+	struct stat st;
+
+	if (place->fd >= 0) {
+		if (fstat(place->fd, &st) != 0)
+			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0}, "stat", fault);
+		bool right = dest_differs(p->dest, &st, &meta) == 0;
+		if (dir.xattrs.len && !(p->same && is_untouched(p, &st)))
+			right = false;
+		if (place->dir == 0 && !p->dest->root_is_ours)
+			right = true;
+		action = right ? ACTION_KEEP : ACTION_AMEND;
+	}
+	p->plan->dir[place->dir] = (uint8_t)action;
+	w->dirs += action != ACTION_KEEP;
+	return true;
+}
+
+/* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
+static enum action judge_file(const struct planner *p, const struct entry *e, const struct entry *held,
+                              const struct stat *st, bool spans_frames)
+{
+	struct metadata meta = metadata_of_entry(e);
+
+	if (held && is_untouched(p, st) && held->type == ENTRY_FILE && held->size == e->size &&
+	    memcmp(held->hash, e->hash, 16) == 0) {
+		if (!same_text(held->xattrs, e->xattrs))
+			return held->xattrs.len ? ACTION_REPLACE : ACTION_AMEND;
+		return dest_differs(p->dest, st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+	}
+	/* The pieces of a large file come to different workers; it is written anew rather than compared. */
+	return spans_frames ? ACTION_REPLACE : ACTION_CHECK;
+}
+
+static enum action judge_symlink(const struct planner *p, const struct place *place, const char *name,
+                                 const struct entry *e, const struct entry *held, const struct stat *st)
+{
+	struct metadata meta = metadata_of_entry(e);
+	char target[PATH_LEN_MAX + 1];
+
+	if (st->st_size != (off_t)e->target.len)
+		return ACTION_REPLACE;
+	if (!held || !is_untouched(p, st) || held->type != ENTRY_SYMLINK || !same_text(held->target, e->target)) {
+		ssize_t n = readlinkat(place->fd, name, target, sizeof target);
+		if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
+			return ACTION_REPLACE;
+	}
+	return dest_differs(p->dest, st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+}
+
+/* A hard link is right when it and the entry that it equals are one file. */
+static bool judge_link(struct planner *p, struct worker *w, const struct entry *e, const struct stat *st,
+                       enum action *action, struct fault *fault)
+{
+	const struct catalog *c = &p->bundle->catalog;
+	uint32_t number = (uint32_t)e->size, frame = catalog_frame_of(c, number);
+	struct place place;
+	struct stat target;
+	char name[NAME_LEN_MAX + 1];
+
+	*action = ACTION_REPLACE;
+	if (!reader_block(&w->links, frame, fault) || !open_place(p, &place, catalog_dir_of(c, number), fault))
+		return false;
+	struct text text = block_entry(&w->links.block, number - c->frame_first[frame]).name;
+	memcpy(name, text.s, text.len);
+	name[text.len] = '\0';
+	if (place.fd >= 0 && fstatat(place.fd, name, &target, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    target.st_ino == st->st_ino && target.st_dev == st->st_dev)
+		*action = ACTION_KEEP;
+	close_fd(&place.fd);
+	return true;
+}
+
+static bool plan_entry(struct planner *p, struct worker *w, const struct place *place, uint32_t number,
+                       const struct entry *e, bool spans_frames, struct fault *fault)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct entry held;
+	struct stat st;
+	bool known = p->same;
+	enum action action;
+
+	memcpy(name, e->name.s, e->name.len);
+	name[e->name.len] = '\0';
+	if (p->held_dir && !lookup_find(&w->held, e->name, &held, &known, fault))
+		return false;
+	const struct entry *before = !known ? NULL : p->same ? e : &held;
+
+	if (place->fd < 0) {
+		action = ACTION_NEW;
+	} else if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		if (errno != ENOENT)
+			return dest_fault(p->dest, &p->bundle->catalog, place->dir, e->name, "stat", fault);
+		action = ACTION_NEW;
+	} else if (e->type == ENTRY_SYMLINK) {
+		action = S_ISLNK(st.st_mode) ? judge_symlink(p, place, name, e, before, &st) : ACTION_REPLACE;
+	} else if (!S_ISREG(st.st_mode)) {
+		action = ACTION_REPLACE;
+	} else if (e->type == ENTRY_HARDLINK) {
+		if (!judge_link(p, w, e, &st, &action, fault))
+			return false;
+	} else if ((uint64_t)st.st_size != e->size ||
+	           st.st_nlink != 1 + (nlink_t)catalog_links(&p->bundle->catalog, number)) {
+		/* A link that the bundle does not know may be a way to a file outside the volume. */
+		action = ACTION_REPLACE;
+	} else {
+		action = judge_file(p, e, before, &st, spans_frames);
+	}
+	p->plan->entry[number] = (uint8_t)action;
+	w->count[action]++;
+	if (e->type == ENTRY_FILE && action >= ACTION_CHECK) {
+		w->bytes += e->size;
+		if (action != ACTION_CHECK && !(e->flags & ENTRY_HOLES))
+			w->disk += (e->size + p->unit - 1) / p->unit * p->unit;
+	}
+	return true;
+}
+
+static bool plan_frame(void *context, unsigned worker, uint32_t number, struct fault *fault)
+{
+	struct planner *p = context;
+	struct worker *w = &p->workers[worker];
+	const struct catalog *c = &p->bundle->catalog;
+	struct frame frame = catalog_frame(c, number);
+	struct spans spans = spans_of(c, number);
+	struct span span;
+
+	if (!reader_block(&w->reader, number, fault))
+		return false;
+	while (span_next(&spans, &span)) {
+		struct place place;
+		if (!open_place(p, &place, span.dir, fault))
+			return false;
+		bool done = !span.begins || plan_dir(p, &place, w, fault);
+		if (p->held_dir)
+			lookup_enter(&w->held, p->held_dir[span.dir]);
+		for (uint32_t i = span.from; i < span.to && done; i++) {
+			struct entry e = block_entry(&w->reader.block, i - frame.first);
+			bool spans_frames = e.type == ENTRY_FILE && e.size > frame.plain - e.offset;
+			done = plan_entry(p, w, &place, i, &e, spans_frames, fault);
+		}
+		close_fd(&place.fd);
+		if (!done)
+			return false;
+	}
+	return true;
+}
+
+static bool run(struct planner *p, unsigned workers, struct fault *fault)
+{
+	for (unsigned i = 0; i < workers; i++) {
+		reader_init(&p->workers[i].reader, p->bundle);
+		reader_init(&p->workers[i].links, p->bundle);
+		reader_init(&p->workers[i].held.reader, &p->state->held);
+	}
+	bool done = pool_run(workers, p->bundle->catalog.head.frames, plan_frame, p, NULL, fault);
+	for (unsigned i = 0; i < workers; i++) {
+		struct worker *w = &p->workers[i];
+		for (int action = 0; action < 5; action++)
+			p->plan->count[action] += w->count[action];
+		p->plan->dirs += w->dirs;
+		p->plan->bytes += w->bytes;
+		p->plan->disk += w->disk;
+		reader_free(&w->reader);
+		reader_free(&w->links);
+		reader_free(&w->held.reader);
+	}
+	return done;
+}
+
+bool plan_make(struct plan *plan, struct bundle *b, struct state *s, unsigned workers, uint32_t unit,
+               struct fault *fault)
+{
+	struct planner p = {.plan = plan, .bundle = b, .state = s, .dest = s->dest, .unit = unit};
+	bool done = false;
+
+	memset(plan, 0, sizeof *plan);
+	p.same = s->has_held && memcmp(s->held.catalog.head.id, b->catalog.head.id, 16) == 0;
+	plan->entry = malloc((size_t)b->catalog.head.entries + 1);
+	plan->dir = malloc(b->catalog.head.dirs);
+	p.workers = calloc(workers, sizeof *p.workers);
+	if (s->has_held && s->trusted && !p.same)
+		p.held_dir = map_dirs(&b->catalog, &s->held.catalog);
+	if (!plan->entry || !plan->dir || !p.workers || (s->has_held && s->trusted && !p.same && !p.held_dir))
+		fault_set(fault, EXIT_INTERNAL, b->name, "plan", "out of memory");
+	else
+		done = run(&p, workers, fault);
+	free(p.held_dir);
+	free(p.workers);
+	return done;
+}
+
+void plan_free(struct plan *plan)
+{
+	free(plan->entry);
+	free(plan->dir);
+	memset(plan, 0, sizeof *plan);
+}

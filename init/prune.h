@@ -1,0 +1,15 @@
+/* prune.h - removes from a volume what the bundle that it is filled from lacks. */
+#ifndef DECANT_PRUNE_H
+#define DECANT_PRUNE_H
+
+#include "fill.h"
+
+/* --prune managed: what the bundle that the volume held made, and what fills made that did not end. A name
+ * that is now a directory, and a directory that is not empty, have become somebody else's and stay. */
+bool prune_managed(struct fill *fill, struct fault *fault);
+
+/* --prune all: every stranger. prune_count only counts them, to *COUNT. */
+bool prune_all(struct fill *fill, struct fault *fault);
+bool prune_count(struct fill *fill, uint64_t *count, struct fault *fault);
+
+#endif

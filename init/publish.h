@@ -1,0 +1,17 @@
+/* publish.h - gives names: directories, the files that wait in .decant/tmp, hard links, and last the
+ * directories' own modes and times. */
+#ifndef DECANT_PUBLISH_H
+#define DECANT_PUBLISH_H
+
+#include "fill.h"
+
+/* Make the directories that are missing, parents first, open to their owner until publish_dirs. */
+bool publish_mkdirs(struct fill *fill, struct fault *fault);
+/* Give the files in tmp their names: new ones first, then those that replace or amend something. */
+bool publish_files(struct fill *fill, struct fault *fault);
+/* Make the hard links that are not there yet; their targets all are. */
+bool publish_links(struct fill *fill, struct fault *fault);
+/* Modes, owners, xattrs and times of all directories, children first. */
+bool publish_dirs(struct fill *fill, struct fault *fault);
+
+#endif

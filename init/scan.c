@@ -1,0 +1,417 @@
+#include "scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "io.h"
+#include "names.h"
+#include "path.h"
+#include "stop.h"
+
+struct scanner {
+	struct tree *tree;
+	const struct scan_options *options;
+	/* The first entry of each file with several names, by device and inode; open addressing, a power of 2. */
+	uint32_t *inodes;
+	uint32_t inode_room, inode_count;
+};
+
+size_t tree_path(const struct tree *t, uint32_t dir, const char *name, char *out)
+{
+	char path[PATH_LEN_MAX + 1];
+	size_t at = sizeof path, len = name ? strlen(name) : 0;
+
+	if (len >= at)
+		return 0;
+	at -= len;
+	if (len)
+		memcpy(path + at, name, len);
+	for (; dir != 0; dir = t->dirs[dir].node.parent) {
+		const struct node *node = &t->dirs[dir].node;
+		bool slash = at < sizeof path;
+		len = strlen(node->name);
+		if (len + slash >= at)
+			return 0;
+		if (slash)
+			path[--at] = '/';
+		at -= len;
+		memcpy(path + at, node->name, len);
+	}
+	memcpy(out, path + at, sizeof path - at);
+	out[sizeof path - at] = '\0';
+	return sizeof path - at;
+}
+
+void tree_free(struct tree *t)
+{
+	for (uint32_t i = 0; i < t->dir_count; i++) {
+		free(t->dirs[i].node.name);
+		free(t->dirs[i].node.xattrs);
+	}
+	for (uint32_t i = 0; i < t->entry_count; i++) {
+		free(t->entries[i].node.name);
+		free(t->entries[i].node.xattrs);
+		free(t->entries[i].target);
+	}
+	free(t->dirs);
+	free(t->entries);
+	close_fd(&t->root);
+}
+
+static bool failed(const struct scanner *s, const char *path, const char *action, struct fault *fault)
+{
+	char object[2 * PATH_LEN_MAX];
+	int error = errno;
+	snprintf(object, sizeof object, "%s%s%s", s->tree->path, *path ? "/" : "", path);
+	return fault_errno(fault, error, object, action);
+}
+
+static bool refused(const struct scanner *s, const char *path, const char *reason, struct fault *fault)
+{
+	char object[2 * PATH_LEN_MAX];
+	snprintf(object, sizeof object, "%s%s%s", s->tree->path, *path ? "/" : "", path);
+	return fault_set(fault, EXIT_VOLUME, object, "pack", "%s", reason);
+}
+
+static bool no_memory(const struct scanner *s, struct fault *fault)
+{
+	return fault_set(fault, EXIT_INTERNAL, s->tree->path, "scan", "out of memory");
+}
+
+/* Room for one more item in an array of items of SIZE bytes. */
+static bool grow(void *array, uint32_t count, uint32_t *room, size_t size)
+{
+	if (count < *room)
+		return true;
+	uint32_t more = *room ? *room * 2 : 256;
+	if (more <= *room || more > NO_NODE / 2)
+		return false;
+	void *now;
+	memcpy(&now, array, sizeof now);
+	now = realloc(now, more * size);
+	if (!now)
+		return false;
+	memcpy(array, &now, sizeof now);
+	*room = more;
+	return true;
+}
+
+static bool keeps_xattr(const struct scanner *s, const char *name)
+{
+	return strncmp(name, "user.", 5) == 0 || (s->options->setid && strcmp(name, "security.capability") == 0);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Append the attribute NAME of PROC (a path that leads to the file) to the node's set. */
+static bool add_xattr(struct node *node, const char *file, const char *name)
+{
+	size_t name_len = strlen(name);
+	ssize_t len = lgetxattr(file, name, NULL, 0);
+	if (len < 0 || node->xattr_len + name_len + 5 + (size_t)len > XATTR_SET_MAX) {
+		errno = len < 0 ? errno : E2BIG;
+		return false;
+	}
+	unsigned char *set = realloc(node->xattrs, node->xattr_len + name_len + 5 + (size_t)len);
+	if (!set)
+		return false;
+	node->xattrs = set;
+	set += node->xattr_len;
+	set[0] = (unsigned char)name_len;
+	memcpy(set + 1, name, name_len);
+	put32(set + 1 + name_len, (uint32_t)len);
+	if (len && lgetxattr(file, name, set + 5 + name_len, (size_t)len) != len) {
+		errno = EAGAIN;
+		return false;
+	}
+	node->xattr_len += (uint32_t)(name_len + 5 + (size_t)len);
+	return true;
+}
+
+static bool read_xattrs(struct scanner *s, struct node *node, const char *path, struct fault *fault)
+{
+	char file[2 * PATH_LEN_MAX], list[65536], *names[256];
+	size_t count = 0;
+
+	if (!s->options->xattrs)
+		return true;
+	snprintf(file, sizeof file, "%s/%s", s->tree->path, path);
+	ssize_t len = llistxattr(file, list, sizeof list);
+	if (len < 0 && (errno == EOPNOTSUPP || errno == ENAMETOOLONG))
+		return true;
+	if (len < 0)
+		return failed(s, path, "list xattrs", fault);
+	for (char *at = list; at < list + len; at += strlen(at) + 1)
+		if (keeps_xattr(s, at) && count < sizeof names / sizeof *names)
+			names[count++] = at;
+	qsort(names, count, sizeof *names, compare_names);
+	for (size_t i = 0; i < count; i++) {
+		if (!add_xattr(node, file, names[i]))
+			return failed(s, path, "read xattr", fault);
+		if (names[i][0] == 's')
+			s->tree->has_setid = true;
+	}
+	return true;
+}
+
+static bool fill_node(struct scanner *s, struct node *node, const char *name, uint32_t parent, const struct stat *st,
+                      struct fault *fault)
+{
+	const struct scan_options *o = s->options;
+	uint32_t setid = st->st_mode & SETID_MASK;
+	bool link = S_ISLNK(st->st_mode), late = o->clamp && st->st_mtim.tv_sec >= o->epoch;
+
+	*node = (struct node){
+	    .name = strdup(name),
+	    .parent = parent,
+	    .mode = link ? 0777 : st->st_mode & (o->setid ? MODE_MASK : 0777),
+	    .uid = o->preserve_owner ? st->st_uid : o->uid,
+	    .gid = o->preserve_owner ? st->st_gid : o->gid,
+	    .mtime = late ? o->epoch : st->st_mtim.tv_sec,
+	    .nsec = late ? 0 : (uint32_t)st->st_mtim.tv_nsec,
+	};
+	if (!link && setid && o->setid)
+		s->tree->has_setid = true;
+	else if (!link && setid)
+		s->tree->setid_dropped++;
+	return node->name || no_memory(s, fault);
+}
+
+/* The place for the file (DEV, INO) in the table of inodes. */
+static uint32_t *find_inode(const struct scanner *s, uint64_t dev, uint64_t ino)
+{
+	uint64_t hash = (ino ^ dev << 32) * UINT64_C(0x9e3779b97f4a7c15);
+	for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
+		uint32_t *slot = &s->inodes[i & (s->inode_room - 1)];
+		if (*slot == NO_NODE || (s->tree->entries[*slot].dev == dev && s->tree->entries[*slot].ino == ino))
+			return slot;
+	}
+}
+
+static bool grow_inodes(struct scanner *s)
+{
+	uint32_t *old = s->inodes, old_room = s->inode_room;
+
+	if (old && s->inode_count < old_room / 2)
+		return true;
+	uint32_t room = old_room ? old_room * 2 : 1024;
+	uint32_t *table = malloc(room * sizeof *table);
+	if (!table)
+		return false;
+	memset(table, 0xff, room * sizeof *table);
+	s->inodes = table;
+	s->inode_room = room;
+	for (uint32_t i = 0; i < old_room; i++)
+		if (old[i] != NO_NODE)
+			*find_inode(s, s->tree->entries[old[i]].dev, s->tree->entries[old[i]].ino) = old[i];
+	free(old);
+	return true;
+}
+
+/* A file that has other names: the first of them in the tree is the file, the others are links to it. */
+static bool note_inode(struct scanner *s, uint32_t number, struct fault *fault)
+{
+	struct tree_entry *e = &s->tree->entries[number];
+	if (!grow_inodes(s))
+		return no_memory(s, fault);
+	uint32_t *slot = find_inode(s, e->dev, e->ino);
+	if (*slot == NO_NODE) {
+		*slot = number;
+		s->inode_count++;
+		return true;
+	}
+	char *name = e->node.name;
+	uint32_t parent = e->node.parent;
+	free(e->node.xattrs);
+	*e = (struct tree_entry){.type = ENTRY_HARDLINK, .size = *slot, .node = {.name = name, .parent = parent}};
+	return true;
+}
+
+static bool read_target(struct scanner *s, struct tree_entry *e, int dir, const char *path, struct fault *fault)
+{
+	char target[PATH_LEN_MAX + 2];
+	ssize_t len = readlinkat(dir, e->node.name, target, sizeof target - 1);
+	if (len < 0)
+		return failed(s, path, "read link", fault);
+	if (len == 0 || len > PATH_LEN_MAX)
+		return refused(s, path, "has a target that is empty or too long", fault);
+	target[len] = '\0';
+	e->target = strdup(target);
+	return e->target || no_memory(s, fault);
+}
+
+static bool add_entry(struct scanner *s, uint32_t dir, int fd, const char *name, const char *path,
+                      const struct stat *st, struct fault *fault)
+{
+	struct tree *t = s->tree;
+
+	if (!grow(&t->entries, t->entry_count, &t->entry_room, sizeof *t->entries))
+		return no_memory(s, fault);
+	uint32_t number = t->entry_count;
+	struct tree_entry *e = &t->entries[number];
+	*e = (struct tree_entry){
+	    .type = S_ISLNK(st->st_mode) ? ENTRY_SYMLINK : ENTRY_FILE,
+	    .size = S_ISLNK(st->st_mode) ? 0 : (uint64_t)st->st_size,
+	    .dev = st->st_dev,
+	    .ino = st->st_ino,
+	    .changed = st->st_ctim,
+	    .modified = st->st_mtim,
+	};
+	if (!fill_node(s, &e->node, name, dir, st, fault))
+		return false;
+	t->entry_count++;
+	if (e->type == ENTRY_SYMLINK)
+		return read_target(s, e, fd, path, fault);
+	if (!read_xattrs(s, &e->node, path, fault))
+		return false;
+	return st->st_nlink < 2 || note_inode(s, number, fault);
+}
+
+static const char *special_name(mode_t mode)
+{
+	return S_ISFIFO(mode)   ? "is a fifo (--skip-special leaves it out)"
+	       : S_ISSOCK(mode) ? "is a socket (--skip-special leaves it out)"
+	                        : "is a device (--skip-special leaves it out)";
+}
+
+/* What is to become of NAME: an entry, a directory (*IS_DIR) to go into later, or nothing (*SKIP). */
+static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, const char *path, struct stat *st,
+                    bool *skip, struct fault *fault)
+{
+	const struct scan_options *o = s->options;
+	*skip = false;
+
+	if (dir == 0 && o->ignore_file && strcmp(name, o->ignore_file) == 0) {
+		*skip = true;
+		return true;
+	}
+	if (fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
+		return failed(s, path, "stat", fault);
+	bool is_dir = S_ISDIR(st->st_mode);
+	if (ignore_matches(o->ignore, path, strlen(path)) && !(is_dir && o->ignore->takes_back)) {
+		s->tree->excluded++;
+		*skip = true;
+		return true;
+	}
+	if (dir == 0 && name_reserved(name, strlen(name)))
+		return refused(s, path, "is a name that decant keeps for itself; exclude it", fault);
+	if (is_dir || S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
+		return true;
+	if (!o->skip_special)
+		return refused(s, path, special_name(st->st_mode), fault);
+	s->tree->special++;
+	*skip = true;
+	return true;
+}
+
+static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *st,
+                     struct fault *fault);
+
+/* Add directory NAME and all below it; take it back when it is ignored and nothing in it is not. */
+static bool add_dir(struct scanner *s, uint32_t parent, const char *name, const char *path, const struct stat *st,
+                    struct fault *fault)
+{
+	struct tree *t = s->tree;
+
+	if (!grow(&t->dirs, t->dir_count, &t->dir_room, sizeof *t->dirs))
+		return no_memory(s, fault);
+	uint32_t number = t->dir_count, entries = t->entry_count;
+	t->dirs[number] = (struct tree_dir){.first = entries};
+	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
+		return false;
+	t->dir_count++;
+	if (!scan_dir(s, number, path, st, fault))
+		return false;
+	if (number && t->dir_count == number + 1 && t->entry_count == entries &&
+	    ignore_matches(s->options->ignore, path, strlen(path))) {
+		t->dir_count--;
+		free(t->dirs[number].node.name);
+		free(t->dirs[number].node.xattrs);
+		t->excluded++;
+		return true;
+	}
+	return read_xattrs(s, &t->dirs[number].node, path, fault);
+}
+
+/* Entries first, then the directories, each in the order of the names. */
+static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct names *names, struct stat *stats,
+                       struct fault *fault)
+{
+	char path[PATH_LEN_MAX + 1];
+
+	for (uint32_t i = 0; i < names->count; i++) {
+		const char *name = names_get(names, i).s;
+		bool skip;
+		stats[i].st_mode = 0;
+		if (tree_path(s->tree, number, name, path) == 0)
+			return refused(s, name, "has a path longer than PATH_MAX", fault);
+		if (!look_at(s, number, fd, name, path, &stats[i], &skip, fault))
+			return false;
+		if (skip)
+			stats[i].st_mode = 0;
+		else if (!S_ISDIR(stats[i].st_mode) && !add_entry(s, number, fd, name, path, &stats[i], fault))
+			return false;
+	}
+	s->tree->dirs[number].count = s->tree->entry_count - s->tree->dirs[number].first;
+	return true;
+}
+
+static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *st,
+                     struct fault *fault)
+{
+	struct names names = {.count = 0};
+	struct stat *stats = NULL, now;
+	bool done = false;
+
+	if (stop_requested())
+		return fault_stopped(fault, stop_requested());
+	int fd = openat(s->tree->root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || !names_read(fd, &names)) {
+		failed(s, path, "read directory", fault);
+	} else if (fstat(fd, &now) != 0 || now.st_ino != st->st_ino || now.st_dev != st->st_dev) {
+		refused(s, path, "changed while it was read", fault);
+	} else {
+		stats = malloc(((size_t)names.count + 1) * sizeof *stats);
+		done = stats ? scan_names(s, number, fd, &names, stats, fault) : no_memory(s, fault);
+	}
+	close_fd(&fd);
+	/* Not on the stack: PATH_MAX allows 2,048 levels. */
+	char *below = done ? malloc(PATH_LEN_MAX + 1) : NULL;
+	if (done && !below)
+		done = no_memory(s, fault);
+	for (uint32_t i = 0; i < names.count && done; i++) {
+		const char *name = names_get(&names, i).s;
+		if (!S_ISDIR(stats[i].st_mode))
+			continue;
+		done = tree_path(s->tree, number, name, below) != 0 &&
+		       add_dir(s, number, name, below, &stats[i], fault);
+	}
+	free(below);
+	free(stats);
+	names_free(&names);
+	return done;
+}
+
+bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
+{
+	struct scanner s = {.tree = t, .options = options};
+	struct stat st;
+
+	*t = (struct tree){.path = path};
+	t->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->root < 0 || fstat(t->root, &st) != 0)
+		return fault_errno(fault, errno, path, "open");
+	bool done = add_dir(&s, 0, "", "", &st, fault);
+	free(s.inodes);
+	return done;
+}

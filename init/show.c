@@ -1,0 +1,230 @@
+#include "show.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bundle.h"
+#include "dest.h"
+#include "path.h"
+#include "state.h"
+
+static void print_mode(char type, uint32_t mode)
+{
+	static const char bits[] = "rwxrwxrwx";
+	char text[11] = {type};
+	for (unsigned i = 0; i < 9; i++)
+		text[1 + i] = mode >> (8 - i) & 1 ? bits[i] : '-';
+	if (mode & 04000)
+		text[3] = mode & 0100 ? 's' : 'S';
+	if (mode & 02000)
+		text[6] = mode & 0010 ? 's' : 'S';
+	if (mode & 01000)
+		text[9] = mode & 0001 ? 't' : 'T';
+	printf("%.10s", text);
+}
+
+/* Seconds since 1970 as UTC; years that a calendar cannot show stay a number. */
+static void print_time(int64_t seconds, uint32_t nsec)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+	char text[64];
+	if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
+		printf("%s.%09uZ", text, (unsigned)nsec);
+	else
+		printf("%lld.%09u", (long long)seconds, (unsigned)nsec);
+}
+
+static void print_name(const struct options *o, const char *dir, struct text name, const char *end)
+{
+	char path[2 * PATH_LEN_MAX], safe[4 * sizeof path];
+	int n = snprintf(path, sizeof path, "%s%s%.*s%s", dir, *dir && name.len ? "/" : "", (int)name.len, name.s, end);
+	if (o->null)
+		fwrite(path, 1, (size_t)n, stdout);
+	else
+		fputs(name_escape(safe, sizeof safe, path, (size_t)n), stdout);
+}
+
+static void print_long(const struct metadata *m, char type, uint64_t size)
+{
+	print_mode(type, m->mode);
+	printf(" %u/%u %llu ", (unsigned)m->uid, (unsigned)m->gid, (unsigned long long)size);
+	print_time(m->mtime, m->nsec);
+	putchar(' ');
+}
+
+/* The path of entry NUMBER, which a hard link equals. */
+static bool print_target(struct reader *r, const struct options *o, uint32_t number, struct fault *fault)
+{
+	const struct catalog *c = &r->bundle->catalog;
+	uint32_t frame = catalog_frame_of(c, number), dir = catalog_dir_of(c, number);
+	char path[PATH_LEN_MAX + 1] = "";
+
+	if (!reader_block(r, frame, fault))
+		return false;
+	if (dir)
+		catalog_path(c, dir, path);
+	print_name(o, path, block_entry(&r->block, number - c->frame_first[frame]).name, "");
+	return true;
+}
+
+static bool print_entry(const struct options *o, const char *dir, const struct entry *e, struct reader *targets,
+                        struct fault *fault)
+{
+	static const char types[] = "-lh";
+	struct metadata meta = metadata_of_entry(e);
+	bool done = true;
+
+	if (o->long_list)
+		print_long(&meta, types[e->type], e->type == ENTRY_FILE ? e->size : 0);
+	print_name(o, dir, e->name, "");
+	if (o->long_list && e->type == ENTRY_SYMLINK) {
+		fputs(" -> ", stdout);
+		print_name(o, "", e->target, "");
+	} else if (o->long_list && e->type == ENTRY_HARDLINK) {
+		fputs(" link to ", stdout);
+		done = print_target(targets, o, (uint32_t)e->size, fault);
+	}
+	putchar(o->null ? '\0' : '\n');
+	return done;
+}
+
+static bool list_frame(const struct options *o, struct reader *r, struct reader *targets, uint32_t number,
+                       struct fault *fault)
+{
+	const struct catalog *c = &r->bundle->catalog;
+	struct spans spans = spans_of(c, number);
+	struct span span;
+
+	if (!reader_block(r, number, fault))
+		return false;
+	while (span_next(&spans, &span)) {
+		char path[PATH_LEN_MAX + 1] = "";
+		if (span.dir)
+			catalog_path(c, span.dir, path);
+		if (span.begins && span.dir) {
+			struct dir dir = catalog_dir(c, span.dir);
+			struct metadata meta = metadata_of_dir(&dir);
+			if (o->long_list)
+				print_long(&meta, 'd', 0);
+			print_name(o, path, (struct text){"", 0}, "/");
+			putchar(o->null ? '\0' : '\n');
+		}
+		for (uint32_t i = span.from; i < span.to; i++) {
+			struct entry e = block_entry(&r->block, i - c->frame_first[number]);
+			if (!print_entry(o, path, &e, targets, fault))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool flush_output(struct fault *fault)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return fault_errno(fault, errno, "standard output", "write");
+	return true;
+}
+
+bool show_list(const struct options *o, const char *name, struct fault *fault)
+{
+	struct reader reader, targets;
+	struct bundle b;
+
+	if (!bundle_open(&b, name, fault))
+		return false;
+	reader_init(&reader, &b);
+	reader_init(&targets, &b);
+	for (uint32_t i = 0; i < b.catalog.head.frames; i++)
+		if (!list_frame(o, &reader, &targets, i, fault))
+			break;
+	reader_free(&reader);
+	reader_free(&targets);
+	bundle_close(&b);
+	return !fault->code && flush_output(fault);
+}
+
+/* One line "KEY: VALUE", or one member of a JSON object. */
+static void print_text(const struct options *o, const char *key, struct text value)
+{
+	char safe[8192];
+	name_escape(safe, sizeof safe, value.s, value.len);
+	if (!o->json) {
+		printf("%s: %s\n", key, *safe ? safe : "-");
+		return;
+	}
+	printf("\"%s\":\"", key);
+	for (const char *s = safe; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			putchar('\\');
+		putchar(*s);
+	}
+	printf("\",");
+}
+
+static void print_number(const struct options *o, const char *key, uint64_t value)
+{
+	printf(o->json ? "\"%s\":%llu," : "%s: %llu\n", key, (unsigned long long)value);
+}
+
+static void print_catalog(const struct options *o, const struct bundle *b)
+{
+	const struct catalog *c = &b->catalog;
+	if (o->json)
+		putchar('{');
+	print_text(o, "bundle", (struct text){b->id, strlen(b->id)});
+	print_text(o, "revision", c->revision);
+	print_text(o, "dest", c->dest);
+	print_number(o, "files", c->files);
+	print_number(o, "symlinks", c->symlinks);
+	print_number(o, "hardlinks", c->hardlinks);
+	print_number(o, "directories", c->head.dirs);
+	print_number(o, "bytes", c->content);
+	print_number(o, "disk", c->disk);
+	print_number(o, "frames", c->head.frames);
+	print_number(o, "packed", b->size);
+	print_text(o, "packer", c->packer);
+}
+
+static bool show_volume(const struct options *o, const char *name, struct fault *fault)
+{
+	struct state state = {.dir = -1, .lock = -1, .tmp = -1};
+	struct dest dest;
+	char when[32] = "-";
+	struct tm tm;
+
+	if (dest_open(&dest, name, false, fault) && state_peek(&state, &dest, fault)) {
+		time_t t = (time_t)state.filled;
+		if (gmtime_r(&t, &tm))
+			strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		/* What follows the index in the bundle is not known here. */
+		state.held.size = bundle_index_size(&state.held) + LEAD_TOTAL + state.held.catalog.head.data_packed;
+		print_catalog(o, &state.held);
+		print_text(o, "filled", (struct text){when, strlen(when)});
+		print_text(o, "synced", state.synced ? (struct text){"yes", 3} : (struct text){"no", 2});
+	}
+	state_close(&state);
+	dest_close(&dest);
+	return fault->code == EXIT_DONE;
+}
+
+bool show_info(const struct options *o, const char *name, struct fault *fault)
+{
+	struct bundle b;
+	struct stat st;
+	bool is_dir = strcmp(name, "-") != 0 && stat(name, &st) == 0 && S_ISDIR(st.st_mode);
+
+	if (is_dir ? !show_volume(o, name, fault) : !bundle_open(&b, name, fault))
+		return false;
+	if (!is_dir) {
+		print_catalog(o, &b);
+		bundle_close(&b);
+	}
+	if (o->json)
+		printf("\"kind\":\"%s\"}\n", is_dir ? "volume" : "bundle");
+	return flush_output(fault);
+}

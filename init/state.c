@@ -1,0 +1,347 @@
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "bytes.h"
+#include "io.h"
+#include "stop.h"
+
+/* The state file: this head, then the bundle's index as it stands in the bundle. */
+#define STATE_MAGIC "dcntstat"
+enum {
+	STATE_VERSION = 8,  /* u16 */
+	STATE_FLAGS = 10,   /* u16 */
+	STATE_BOOT = 16,    /* 36 bytes: /proc/sys/kernel/random/boot_id, or zeros */
+	STATE_TIME = 52,    /* i64, seconds since 1970 */
+	STATE_SUM = 60,     /* u64, XXH3-64 of the 60 bytes before */
+	STATE_SIZE = 68,
+	STATE_SYNCED = 1,   /* flag: all of the volume was on disk before this file was */
+	STATE_DONE = 2      /* flag: not a journal */
+};
+
+static bool fail(const struct state *s, struct fault *fault, const char *name, const char *action)
+{
+	char object[PATH_LEN_MAX + 64];
+	int error = errno;
+	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s%s", PATH_LEN_MAX, s->dest->path, *name ? "/" : "", name);
+	return fault_errno(fault, error, object, action);
+}
+
+static void init(struct state *s, const struct dest *dest)
+{
+	*s = (struct state){.dest = dest, .dir = -1, .lock = -1, .tmp = -1, .held.fd = -1};
+}
+
+/* Written by this user or by root, and by nobody else. */
+static bool is_private(const struct stat *st)
+{
+	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0;
+}
+
+static bool open_dir(struct state *s, struct fault *fault)
+{
+	struct stat st;
+
+	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR);
+	if (s->dir < 0 || fstat(s->dir, &st) != 0)
+		return fail(s, fault, "", "open");
+	if (!is_private(&st)) {
+		char object[PATH_LEN_MAX + 16];
+		snprintf(object, sizeof object, "%.*s/" STATE_DIR, PATH_LEN_MAX, s->dest->path);
+		return fault_set(fault, EXIT_VOLUME, object, "open", "belongs to, or can be written by, somebody else");
+	}
+	return true;
+}
+
+static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
+{
+	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	struct timespec now, end;
+	struct stat st;
+
+	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (s->lock < 0 || fstat(s->lock, &st) != 0)
+		return fail(s, fault, "lock", "open");
+	errno = ENOTDIR;
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock", STATE_DIR "/lock is not a plain file");
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += timeout;
+	while (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return fail(s, fault, "lock", "lock");
+		if (stop_requested())
+			return fault_stopped(fault, stop_requested());
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
+			return fault_set(fault, EXIT_LOCKED, s->dest->path, "lock",
+			                 "another fill of this volume has not ended within %u s", timeout);
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, struct fault *fault)
+{
+	init(s, dest);
+	if (!dest_mkdir(dest->root, STATE_DIR, 0700) && errno != EEXIST)
+		return fail(s, fault, "", "create");
+	return open_dir(s, fault) && take_lock(s, timeout, fault);
+}
+
+void state_close(struct state *s)
+{
+	for (unsigned i = 0; i < s->pasts; i++)
+		bundle_close(&s->past[i]);
+	free(s->past);
+	s->past = NULL;
+	s->pasts = 0;
+	if (s->has_held)
+		bundle_close(&s->held);
+	s->has_held = false;
+	close_fd(&s->tmp);
+	close_fd(&s->lock);
+	close_fd(&s->dir);
+}
+
+/* Open the index in file NAME of .decant as B; HEAD gets the file's head, ST its status. False when it is
+ * not whole or not ours; that is no error. */
+static bool open_index(struct state *s, const char *name, struct bundle *b, unsigned char *head, struct stat *st)
+{
+	struct fault ignored = {.code = EXIT_DONE};
+	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1 || !is_private(st) ||
+	    read_full(fd, head, STATE_SIZE, 0) != STATE_SIZE || memcmp(head, STATE_MAGIC, 8) != 0 ||
+	    get16(head + STATE_VERSION) != BUNDLE_VERSION || get64(head + STATE_SUM) != XXH3_64bits(head, STATE_SUM)) {
+		close(fd);
+		return false;
+	}
+	return bundle_open_index(b, name, fd, STATE_SIZE, &ignored);
+}
+
+static void load_held(struct state *s)
+{
+	unsigned char head[STATE_SIZE];
+	static const unsigned char unknown[STATE_TIME - STATE_BOOT];
+	const unsigned char *boot = s->dest->boot;
+	struct stat st;
+
+	s->has_held = open_index(s, "state", &s->held, head, &st);
+	if (!s->has_held)
+		return;
+	s->synced = get16(head + STATE_FLAGS) & STATE_SYNCED;
+	s->filled = (int64_t)get64(head + STATE_TIME);
+	s->changed = st.st_ctim;
+	s->trusted = (get16(head + STATE_FLAGS) & STATE_DONE) &&
+	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
+	                            memcmp(boot, head + STATE_BOOT, sizeof unknown) == 0));
+}
+
+static const char journal_prefix[] = "journal-";
+
+bool state_load(struct state *s, struct fault *fault)
+{
+	struct names names;
+
+	load_held(s);
+	if (!names_read(s->dir, &names))
+		return fail(s, fault, "", "read");
+	s->past = calloc((size_t)names.count + 1, sizeof *s->past);
+	for (uint32_t i = 0; i < names.count && s->past; i++) {
+		unsigned char head[STATE_SIZE];
+		struct stat st;
+		const char *name = names_get(&names, i).s;
+		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 &&
+		    open_index(s, name, &s->past[s->pasts], head, &st))
+			s->pasts++;
+	}
+	names_free(&names);
+	return s->past || fault_set(fault, EXIT_INTERNAL, s->dest->path, "read state", "out of memory");
+}
+
+bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
+{
+	init(s, dest);
+	s->dir = dest_child(dest, dest->root, STATE_DIR);
+	if (s->dir < 0 && errno == EACCES)
+		return fail(s, fault, "", "open");
+	if (s->dir >= 0)
+		load_held(s);
+	return s->has_held || fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
+}
+
+static void write_head(const struct state *s, unsigned char *head, unsigned flags)
+{
+	memset(head, 0, STATE_SIZE);
+	memcpy(head, STATE_MAGIC, 8);
+	put16(head + STATE_VERSION, BUNDLE_VERSION);
+	put16(head + STATE_FLAGS, (uint16_t)flags);
+	memcpy(head + STATE_BOOT, s->dest->boot, sizeof s->dest->boot);
+	put64(head + STATE_TIME, (uint64_t)time(NULL));
+	put64(head + STATE_SUM, XXH3_64bits(head, STATE_SUM));
+}
+
+static void journal_name(char *name, size_t size, const char *id)
+{
+	snprintf(name, size, "%s%s", journal_prefix, id);
+}
+
+/* The tmp directory, made and emptied. */
+static bool open_tmp(struct state *s, struct fault *fault)
+{
+	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
+		return fail(s, fault, "tmp", "create");
+	s->tmp = dest_child(s->dest, s->dir, "tmp");
+	if (s->tmp < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+		/* Something else was put there. */
+		if (!dest_unlink(s->dir, "tmp") || !dest_mkdir(s->dir, "tmp", 0700))
+			return fail(s, fault, "tmp", "replace");
+		s->tmp = dest_child(s->dest, s->dir, "tmp");
+	}
+	if (s->tmp < 0)
+		return fail(s, fault, "tmp", "open");
+	return state_purge(s, fault);
+}
+
+bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
+{
+	unsigned char head[STATE_SIZE];
+	char name[64];
+
+	if (!open_tmp(s, fault))
+		return false;
+	/* Written aside, then renamed: a journal is whole, or not there. */
+	int fd = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail(s, fault, "tmp/journal", "create");
+	write_head(s, head, 0);
+	bool done = write_full(fd, head, sizeof head, 0) ? bundle_index_copy(b, fd, STATE_SIZE, s->dest->path, fault)
+	                                                  : fail(s, fault, "tmp/journal", "write");
+	if (!close_fd(&fd) && done)
+		done = fail(s, fault, "tmp/journal", "close");
+	journal_name(name, sizeof name, b->id);
+	if (done && !dest_rename(s->tmp, "journal", s->dir, name))
+		done = fail(s, fault, name, "create");
+	return done;
+}
+
+bool state_drop(struct state *s, struct fault *fault)
+{
+	char name[64] = "";
+
+	if (s->has_held)
+		journal_name(name, sizeof name, s->held.id);
+	bool done = s->has_held ? dest_rename(s->dir, "state", s->dir, name) : dest_unlink(s->dir, "state");
+	if (!done && errno == EISDIR)
+		done = state_discard(s, s->dir, "state");
+	if (!done && errno != ENOENT)
+		return fail(s, fault, "state", "drop");
+	/* A state that is on disk must be off it before a change of the tree can be on it. */
+	if (s->has_held && s->synced && fsync(s->dir) != 0)
+		return fail(s, fault, "", "sync");
+	return true;
+}
+
+/* Remove the journals: all their names are dealt with. */
+static bool remove_journals(struct state *s, struct fault *fault)
+{
+	struct names names;
+
+	if (!names_read(s->dir, &names))
+		return fail(s, fault, "", "read");
+	for (uint32_t i = 0; i < names.count && !fault->code; i++) {
+		const char *name = names_get(&names, i).s;
+		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 && !dest_unlink(s->dir, name) &&
+		    (errno != EISDIR || !state_discard(s, s->dir, name)))
+			fail(s, fault, name, "remove");
+	}
+	names_free(&names);
+	return fault->code == EXIT_DONE;
+}
+
+bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fault *fault)
+{
+	unsigned char head[STATE_SIZE];
+	char name[64];
+
+	if (sync && !dest_sync(s->dest))
+		return fault_errno(fault, errno, s->dest->path, "sync");
+	journal_name(name, sizeof name, b->id);
+	int fd = openat(s->dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return fail(s, fault, name, "open");
+	write_head(s, head, STATE_DONE | (sync ? STATE_SYNCED : 0));
+	bool done = write_full(fd, head, sizeof head, 0) && (!sync || fsync(fd) == 0);
+	if (!close_fd(&fd) || !done)
+		return fail(s, fault, name, "write");
+	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
+		return fail(s, fault, "state", "write");
+	return remove_journals(s, fault) && state_purge(s, fault);
+}
+
+bool state_discard(struct state *s, int dir, const char *name)
+{
+	char to[32];
+	/* tmp was empty, so a name is taken only when somebody plants it; the next one will do. */
+	for (unsigned tries = 0; tries < 100; tries++) {
+		snprintf(to, sizeof to, "trash-%u", s->discarded++);
+		if (dest_rename(dir, name, s->tmp, to))
+			return true;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR)
+			return false;
+	}
+	return false;
+}
+
+/* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
+ * descriptors. */
+static bool purge_dir(struct state *s, const char *name)
+{
+	struct names names;
+	int dir = dest_child(s->dest, s->tmp, name);
+	bool done = dir >= 0 && names_read(dir, &names);
+
+	if (done) {
+		for (uint32_t i = 0; i < names.count && done; i++) {
+			const char *inner = names_get(&names, i).s;
+			done = dest_unlink(dir, inner) || errno == ENOENT ||
+			       ((errno == EISDIR || errno == EPERM) && state_discard(s, dir, inner));
+		}
+		names_free(&names);
+	}
+	int error = errno;
+	close_fd(&dir);
+	errno = error;
+	return done && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+}
+
+bool state_purge(struct state *s, struct fault *fault)
+{
+	for (;;) {
+		struct names names;
+		if (!names_read(s->tmp, &names))
+			return fail(s, fault, "tmp", "read");
+		uint32_t count = names.count;
+		for (uint32_t i = 0; i < count && !fault->code; i++) {
+			const char *name = names_get(&names, i).s;
+			if (!dest_unlink(s->tmp, name) && errno != ENOENT &&
+			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)))
+				fail(s, fault, "tmp", "empty");
+		}
+		names_free(&names);
+		if (count == 0 || fault->code)
+			return fault->code == EXIT_DONE;
+	}
+}

@@ -1,0 +1,59 @@
+/* state.h - what earlier fills left in DEST/.decant, a directory that only their owner can read:
+ *
+ *   lock          flock(2); never removed
+ *   state         the index of the bundle that the volume holds, and when and how it was filled
+ *   journal-ID    the index of a bundle whose fill began and has not ended, or that is being replaced:
+ *                 its names may be on the volume
+ *   tmp/          files on their way to their names; emptied when a fill begins and when it ends
+ *
+ * All of it is untrusted: somebody else may have written it. A state that is not whole counts as none. What
+ * a state says of a file is believed only where the file has not changed since (see plan.h). */
+#ifndef DECANT_STATE_H
+#define DECANT_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "bundle.h"
+#include "dest.h"
+#include "fault.h"
+
+struct state {
+	const struct dest *dest;
+	int dir, lock, tmp;       /* descriptors: .decant, .decant/lock, .decant/tmp */
+	struct bundle held;       /* index of the bundle that the volume holds */
+	bool has_held;
+	bool trusted;             /* written in this boot, or synced to disk */
+	bool synced;
+	int64_t filled;           /* seconds since 1970 */
+	struct timespec changed;  /* the state file's ctime: what changed before, this fill has seen */
+	struct bundle *past;      /* the journals' indexes */
+	unsigned pasts;
+	_Atomic unsigned discarded; /* how many names state_discard has given away */
+};
+
+/* Make DEST/.decant if it is not there, and take the lock, waiting at most TIMEOUT seconds (EXIT_LOCKED).
+ * Pass state_close in any case; it gives the lock back. */
+bool state_lock(struct state *state, const struct dest *dest, unsigned timeout, struct fault *fault);
+void state_close(struct state *state);
+
+/* Read the state and the journals. What is damaged is left out without a word. False: only for memory. */
+bool state_load(struct state *state, struct fault *fault);
+
+/* The state alone, without lock or write access. False with FAULT set (EXIT_VOLUME) when there is none. */
+bool state_peek(struct state *state, const struct dest *dest, struct fault *fault);
+
+/* Before the first change: note down the names that BUNDLE will make. Makes and empties tmp. */
+bool state_begin(struct state *state, const struct bundle *bundle, struct fault *fault);
+/* Before the first change of a name: the volume no longer holds what the state says. */
+bool state_drop(struct state *state, struct fault *fault);
+/* After the last change: the volume holds BUNDLE. With SYNC everything is on disk when this returns. */
+bool state_commit(struct state *state, const struct bundle *bundle, bool sync, struct fault *fault);
+
+/* Move NAME of DIR, whatever it is, to tmp under a name of its own; a directory goes with all it holds. */
+bool state_discard(struct state *state, int dir, const char *name);
+/* Remove what is in tmp, however deep it is. */
+bool state_purge(struct state *state, struct fault *fault);
+
+#endif

@@ -1,0 +1,27 @@
+#include "stop.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+static atomic_int requested;
+
+static void on_signal(int number)
+{
+	atomic_store(&requested, number);
+}
+
+void stop_install(void)
+{
+	static const int stopping[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: a read from a pipe must end */
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+		sigaction(stopping[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int stop_requested(void)
+{
+	return atomic_load_explicit(&requested, memory_order_relaxed);
+}

@@ -1,0 +1,61 @@
+/* tree.h - a source tree as decant-pack sees it: what scan.h fills in, and the others read. */
+#ifndef DECANT_TREE_H
+#define DECANT_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "format.h"
+
+#define NO_NODE UINT32_MAX
+
+/* Everything that can be said of a directory or an entry without reading content. Strings are owned by the
+ * tree and NUL-terminated. */
+struct node {
+	char *name;
+	uint32_t parent;         /* number of the directory that it is in */
+	uint32_t mode, uid, gid; /* as they go into the bundle */
+	int64_t mtime;
+	uint32_t nsec;
+	unsigned char *xattrs;   /* the set as the index has it, or NULL */
+	uint32_t xattr_len;
+};
+
+struct tree_dir {
+	struct node node;
+	uint32_t first, count;   /* its entries */
+};
+
+struct tree_entry {
+	struct node node;
+	enum entry_type type;
+	uint64_t size;           /* file: bytes; hard link: the number of the entry it equals */
+	char *target;            /* symbolic link */
+	/* What the file was when it was scanned; it must still be so after it has been read. */
+	uint64_t dev, ino;
+	struct timespec changed, modified;
+	/* Set while packing. */
+	unsigned char hash[16];
+	unsigned flags;
+	uint32_t offset;
+	uint64_t disk;           /* bytes in 4,096-byte steps, windows of zeros left out */
+};
+
+struct tree {
+	int root;                /* descriptor of the source directory */
+	const char *path;        /* as the user named it */
+	struct tree_dir *dirs;   /* in pre-order */
+	struct tree_entry *entries; /* by directory, then by name */
+	uint32_t dir_count, dir_room, entry_count, entry_room;
+	uint32_t special, setid_dropped, excluded; /* how many were left out, or lost bits */
+	bool has_setid;
+};
+
+/* The path of DIR (0: "") below the root, or of NAME in it; OUT has PATH_LEN_MAX + 1 bytes. Returns its
+ * length, or 0 where it would not fit. The root's own path is the empty string. */
+size_t tree_path(const struct tree *tree, uint32_t dir, const char *name, char *out);
+void tree_free(struct tree *tree);
+
+#endif

@@ -1,0 +1,376 @@
+#include "verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "io.h"
+#include "path.h"
+#include "pool.h"
+#include "strangers.h"
+
+enum { PIECE = 1 << 18 };
+
+struct worker {
+	struct reader reader, others;
+	unsigned char *piece;
+	char *lines;        /* the differences of the frame in hand */
+	size_t used, room;
+	uint64_t count;
+	bool no_memory;
+};
+
+struct verifier {
+	const struct options *options;
+	struct bundle *bundle;
+	const struct dest *dest;
+	struct pool *pool;
+	struct worker workers[WORKERS_MAX];
+};
+
+/* Where in the volume: what a difference is about. */
+struct place {
+	struct verifier *v;
+	struct worker *w;
+	uint32_t dir;
+	int fd;
+};
+
+static bool failed(const struct place *p, struct text name, const char *action, struct fault *fault)
+{
+	return dest_fault(p->v->dest, &p->v->bundle->catalog, p->dir, name, action, fault);
+}
+
+/* Note a difference of NAME (empty: the directory itself) in the worker's lines. */
+static void differs(const struct place *p, const char *kind, struct text name, const char *detail, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void differs(const struct place *p, const char *kind, struct text name, const char *detail, ...)
+{
+	char path[PATH_LEN_MAX + NAME_LEN_MAX + 2], safe[4 * sizeof path + 8], why[256];
+	size_t len = catalog_path(&p->v->bundle->catalog, p->dir, path);
+	struct worker *w = p->w;
+	va_list args;
+
+	if (name.len) {
+		len = p->dir ? len + 1 : 0;
+		if (len)
+			path[len - 1] = '/';
+		memcpy(path + len, name.s, name.len);
+		len += name.len;
+	}
+	name_escape(safe, sizeof safe, path, len);
+	va_start(args, detail);
+	vsnprintf(why, sizeof why, detail, args);
+	va_end(args);
+
+	size_t need = strlen(kind) + strlen(safe) + strlen(why) + 8;
+	if (w->used + need > w->room) {
+		char *lines = realloc(w->lines, w->room * 2 + need);
+		if (!lines) {
+			w->no_memory = true;
+			return;
+		}
+		w->lines = lines;
+		w->room = w->room * 2 + need;
+	}
+	w->used += (size_t)snprintf(w->lines + w->used, need, "%s: %s%s%s\n", kind, safe, *why ? ": " : "", why);
+	w->count++;
+}
+
+static void compare_metadata(const struct place *p, struct text name, const struct stat *st,
+                             const struct metadata *m)
+{
+	unsigned bits = dest_differs(p->v->dest, st, m);
+	if (bits & DIFFERS_MODE)
+		differs(p, "mode", name, "%04o instead of %04o", (unsigned)st->st_mode & MODE_MASK, (unsigned)m->mode);
+	if (bits & DIFFERS_OWNER)
+		differs(p, "owner", name, "%u:%u instead of %u:%u", (unsigned)st->st_uid, (unsigned)st->st_gid,
+		        (unsigned)m->uid, (unsigned)m->gid);
+	if (bits & DIFFERS_TIME)
+		differs(p, "mtime", name, "%lld.%09ld instead of %lld.%09u", (long long)st->st_mtim.tv_sec,
+		        st->st_mtim.tv_nsec, (long long)m->mtime, (unsigned)m->nsec);
+}
+
+static void compare_xattrs(const struct place *p, struct text name, int fd, struct text set)
+{
+	char key[NAME_LEN_MAX + 1];
+	struct xattr x;
+
+	while (xattr_next(&set, &x)) {
+		memcpy(key, x.name.s, x.name.len);
+		key[x.name.len] = '\0';
+		char *value = malloc(x.value.len + 1);
+		if (!value) {
+			p->w->no_memory = true;
+			return;
+		}
+		ssize_t n = fgetxattr(fd, key, value, x.value.len + 1);
+		if (n != (ssize_t)x.value.len || memcmp(value, x.value.s, x.value.len) != 0)
+			differs(p, "xattr", name, "%s", key);
+		free(value);
+	}
+}
+
+/* XXH3-128 of the SIZE bytes of FD against HASH. */
+static bool same_content(struct worker *w, int fd, uint64_t size, const unsigned char *hash, bool *same)
+{
+	XXH128_canonical_t sum;
+	XXH3_state_t state;
+
+	if (size <= PIECE) {
+		ssize_t n = read_full(fd, w->piece, (size_t)size, 0);
+		XXH128_canonicalFromHash(&sum, XXH3_128bits(w->piece, n < 0 ? 0 : (size_t)n));
+		*same = n == (ssize_t)size && memcmp(sum.digest, hash, 16) == 0;
+		return n >= 0;
+	}
+	XXH3_128bits_reset(&state);
+	for (uint64_t at = 0; at < size; at += PIECE) {
+		ssize_t n = read_full(fd, w->piece, PIECE, (int64_t)at);
+		if (n < 0)
+			return false;
+		XXH3_128bits_update(&state, w->piece, (size_t)n);
+	}
+	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(&state));
+	*same = memcmp(sum.digest, hash, 16) == 0;
+	return true;
+}
+
+static const char *type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "a file";
+	case S_IFDIR:
+		return "a directory";
+	case S_IFLNK:
+		return "a symbolic link";
+	case S_IFIFO:
+		return "a fifo";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "a device";
+	}
+}
+
+static bool verify_file(const struct place *p, const struct entry *e, const char *name, struct fault *fault)
+{
+	struct metadata meta = metadata_of_entry(e);
+	struct stat st;
+	bool same = true, done = true;
+
+	int fd = openat(p->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return failed(p, e->name, "open", fault);
+	if (fstat(fd, &st) != 0) {
+		done = failed(p, e->name, "stat", fault);
+	} else if (!S_ISREG(st.st_mode)) {
+		differs(p, "type", e->name, "%s instead of a file", type_name(st.st_mode));
+	} else {
+		if ((uint64_t)st.st_size != e->size)
+			differs(p, "size", e->name, "%lld bytes instead of %llu", (long long)st.st_size,
+			        (unsigned long long)e->size);
+		else if (!same_content(p->w, fd, e->size, e->hash, &same))
+			done = failed(p, e->name, "read", fault);
+		else if (!same)
+			differs(p, "content", e->name, "%s", "");
+		compare_metadata(p, e->name, &st, &meta);
+		compare_xattrs(p, e->name, fd, e->xattrs);
+	}
+	close_fd(&fd);
+	return done;
+}
+
+static void verify_symlink(const struct place *p, const struct entry *e, const char *name, const struct stat *st)
+{
+	struct metadata meta = metadata_of_entry(e);
+	char target[PATH_LEN_MAX + 1];
+
+	ssize_t n = readlinkat(p->fd, name, target, sizeof target);
+	if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
+		differs(p, "target", e->name, "%s", "");
+	compare_metadata(p, e->name, st, &meta);
+}
+
+static bool verify_link(const struct place *p, const struct entry *e, const struct stat *st, struct fault *fault)
+{
+	const struct catalog *c = &p->v->bundle->catalog;
+	uint32_t number = (uint32_t)e->size, frame = catalog_frame_of(c, number);
+	char path[PATH_LEN_MAX + 1], name[NAME_LEN_MAX + 1];
+	struct stat target;
+
+	if (!reader_block(&p->w->others, frame, fault))
+		return false;
+	struct text text = block_entry(&p->w->others.block, number - c->frame_first[frame]).name;
+	memcpy(name, text.s, text.len);
+	name[text.len] = '\0';
+	catalog_path(c, catalog_dir_of(c, number), path);
+	int dir = dest_dir(p->v->dest, path, O_PATH);
+	if (dir < 0 || fstatat(dir, name, &target, AT_SYMLINK_NOFOLLOW) != 0 || target.st_ino != st->st_ino ||
+	    target.st_dev != st->st_dev)
+		differs(p, "links", e->name, "not the same file as its target");
+	close_fd(&dir);
+	return true;
+}
+
+static bool verify_entry(const struct place *p, const struct entry *e, struct fault *fault)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct stat st;
+
+	memcpy(name, e->name.s, e->name.len);
+	name[e->name.len] = '\0';
+	if (p->fd < 0) {
+		differs(p, "missing", e->name, "%s", "");
+		return true;
+	}
+	if (fstatat(p->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		if (errno != ENOENT)
+			return failed(p, e->name, "stat", fault);
+		differs(p, "missing", e->name, "%s", "");
+		return true;
+	}
+	mode_t want = e->type == ENTRY_SYMLINK ? S_IFLNK : S_IFREG;
+	if ((st.st_mode & S_IFMT) != want) {
+		differs(p, "type", e->name, "%s instead of %s", type_name(st.st_mode), type_name(want));
+		return true;
+	}
+	if (e->type == ENTRY_FILE)
+		return verify_file(p, e, name, fault);
+	if (e->type == ENTRY_HARDLINK)
+		return verify_link(p, e, &st, fault);
+	verify_symlink(p, e, name, &st);
+	return true;
+}
+
+static bool report_stranger(void *context, uint32_t number, int fd, const char *name, struct fault *fault)
+{
+	const struct place *p = context;
+	(void)number, (void)fd, (void)fault;
+	differs(p, "extra", (struct text){name, strlen(name)}, "%s", "");
+	return true;
+}
+
+static bool verify_dir(const struct place *p, struct fault *fault)
+{
+	struct dir dir = catalog_dir(&p->v->bundle->catalog, p->dir);
+	struct metadata meta = metadata_of_dir(&dir);
+	struct text none = {"", 0};
+	struct stat st;
+
+	if (fstat(p->fd, &st) != 0)
+		return failed(p, none, "stat", fault);
+	if (p->dir != 0 || p->v->dest->root_is_ours) {
+		compare_metadata(p, none, &st, &meta);
+		compare_xattrs(p, none, p->fd, dir.xattrs);
+	}
+	return !p->v->options->extra || strangers_in(&p->w->others, p->dir, p->fd, p->v->dest, report_stranger,
+	                                             (void *)(uintptr_t)p, fault);
+}
+
+static bool open_place(struct place *p, bool begins, struct fault *fault)
+{
+	char path[PATH_LEN_MAX + 1];
+
+	catalog_path(&p->v->bundle->catalog, p->dir, path);
+	p->fd = dest_dir(p->v->dest, path, O_RDONLY);
+	if (p->fd >= 0)
+		return !begins || verify_dir(p, fault);
+	if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+		return failed(p, (struct text){"", 0}, "open", fault);
+	if (begins)
+		differs(p, errno == ENOENT ? "missing" : "type", (struct text){"", 0}, "%s",
+		        errno == ENOENT ? "" : "something else instead of a directory");
+	return true;
+}
+
+/* Print the frame's differences when it is its turn. */
+static bool print(struct verifier *v, struct worker *w, uint32_t number, struct fault *fault)
+{
+	if (w->no_memory)
+		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
+	if (!pool_turn(v->pool, number))
+		return false;
+	bool done = w->used == 0 || write_full(STDOUT_FILENO, w->lines, w->used, -1);
+	if (!done)
+		fault_errno(fault, errno, "standard output", "write");
+	w->used = 0;
+	pool_turn_over(v->pool);
+	return done;
+}
+
+static bool verify_frame(void *context, unsigned worker, uint32_t number, struct fault *fault)
+{
+	struct verifier *v = context;
+	struct worker *w = &v->workers[worker];
+	const struct catalog *c = &v->bundle->catalog;
+	struct spans spans = spans_of(c, number);
+	struct span span;
+
+	if (!w->piece && !(w->piece = malloc(PIECE)))
+		w->no_memory = true;
+	if (w->no_memory || !reader_block(&w->reader, number, fault))
+		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
+	while (span_next(&spans, &span)) {
+		struct place place = {.v = v, .w = w, .dir = span.dir, .fd = -1};
+		bool done = open_place(&place, span.begins, fault);
+		for (uint32_t i = span.from; i < span.to && done; i++) {
+			struct entry e = block_entry(&w->reader.block, i - c->frame_first[number]);
+			done = verify_entry(&place, &e, fault);
+		}
+		close_fd(&place.fd);
+		if (!done)
+			return false;
+	}
+	return print(v, w, number, fault);
+}
+
+bool verify_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
+                   unsigned workers, struct fault *fault)
+{
+	struct verifier *v = calloc(1, sizeof *v);
+	struct progress_state clock;
+	uint64_t differences = 0;
+
+	if (!v)
+		return fault_set(fault, EXIT_INTERNAL, dest->path, "verify", "out of memory");
+	v->options = options;
+	v->bundle = b;
+	v->dest = dest;
+	progress_begin(&clock, log, dest->path, b->catalog.content);
+	for (unsigned i = 0; i < workers; i++) {
+		reader_init(&v->workers[i].reader, b);
+		reader_init(&v->workers[i].others, b);
+	}
+	bool done = pool_run(workers, b->catalog.head.frames, verify_frame, v, &v->pool, fault);
+	for (unsigned i = 0; i < workers; i++) {
+		differences += v->workers[i].count;
+		reader_free(&v->workers[i].reader);
+		reader_free(&v->workers[i].others);
+		free(v->workers[i].piece);
+		free(v->workers[i].lines);
+	}
+	free(v);
+	if (!done)
+		return false;
+	log_verified(log,
+	             &(struct summary){.dest = dest->path,
+	                               .id = b->id,
+	                               .revision = b->catalog.revision,
+	                               .files = b->catalog.head.entries,
+	                               .bytes = b->catalog.content,
+	                               .seconds = progress_seconds(&clock),
+	                               .handled_bytes = b->catalog.content},
+	             differences);
+	return !differences || fault_set(fault, EXIT_DIFFERENT, dest->path, "verify", "%llu difference%s",
+	                                 (unsigned long long)differences, differences == 1 ? "" : "s");
+}

@@ -1,0 +1,12 @@
+/* workers.h - how many workers this process may sensibly have. */
+#ifndef DECANT_WORKERS_H
+#define DECANT_WORKERS_H
+
+#include <stddef.h>
+
+/* The number of workers for jobs that take BYTES of memory each: at least 1, at most 8, no more than the
+ * affinity mask, the CPU quota of the cgroups above us (v1 and v2), half of their memory limit and the
+ * limit on open files allow. What cannot be read (no /proc, no /sys) does not limit. */
+unsigned workers_allowed(size_t bytes);
+
+#endif
