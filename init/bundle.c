@@ -7,12 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "bytes.h"
 #include "check.h"
 #include "frame.h"
+#include "hash.h"
 #include "io.h"
 #include "stop.h"
 
@@ -25,7 +23,8 @@ static bool bad(const struct bundle *b, struct fault *fault, const char *action,
 static bool read_failed(const struct bundle *b, struct fault *fault)
 {
 	int error = errno, stop = stop_requested();
-	return error == EINTR && stop ? fault_stopped(fault, stop) : fault_errno(fault, error, b->name, "read");
+	return error == EINTR && stop ? fault_stopped(fault, stop)
+	                              : fault_errno(fault, error, b->name, "read");
 }
 
 /* SIZE bytes of the bundle: at offset AT of a file, the next ones of a stream. */
@@ -49,7 +48,8 @@ static bool fetch_index(const struct bundle *b, void *to, size_t size, int64_t a
 }
 
 /* The rest of a stream's index, behind the header at BYTES. */
-static bool keep_index(struct bundle *b, const struct header *head, const unsigned char *bytes, struct fault *fault)
+static bool keep_index(struct bundle *b, const struct header *head, const unsigned char *bytes,
+                       struct fault *fault)
 {
 	size_t rest = head->catalog_packed + (size_t)head->blocks_packed;
 
@@ -97,9 +97,9 @@ static const char *unpack_catalog(struct bundle *b, const struct header *head, c
 	unpacker_free(unpacker);
 	if (wrong)
 		return wrong;
-	XXH128_canonical_t id;
-	XXH128_canonicalFromHash(&id, XXH3_128bits(b->plain, head->catalog_plain));
-	if (memcmp(id.digest, head->id, sizeof id.digest) != 0)
+	unsigned char id[HASH_SIZE];
+	hash128(b->plain, head->catalog_plain, id);
+	if (memcmp(id, head->id, sizeof id) != 0)
 		return "the catalog's checksum is wrong";
 	return catalog_parse(&b->catalog, head, b->plain);
 }
@@ -197,7 +197,8 @@ bool bundle_open(struct bundle *b, const char *name, struct fault *fault)
 		fault_set(fault, EXIT_INTERNAL, name, "open", "out of memory");
 		goto fail;
 	}
-	b->fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	b->fd =
+	    standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (b->fd < 0 || fstat(b->fd, &st) != 0) {
 		if (errno == ENOENT || errno == EBADF)
 			fault_set(fault, EXIT_BUNDLE, b->name, "open", "%s", strerror(errno));
@@ -318,7 +319,8 @@ bool reader_block(struct reader *r, uint32_t number, struct fault *fault)
 	if (!reserve(r, &r->block_plain, b->catalog.block_plain_max, fault))
 		return false;
 	if (frame.count) {
-		if (!fetch_index(b, r->packed, frame.block_packed, b->blocks_at + (int64_t)frame.block_at, fault))
+		if (!fetch_index(b, r->packed, frame.block_packed, b->blocks_at + (int64_t)frame.block_at,
+		                 fault))
 			return false;
 		wrong = frame_unpack_sum(r->unpacker, r->block_plain, frame.block_plain, r->packed,
 		                         frame.block_packed, frame.block_sum);

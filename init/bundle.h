@@ -14,17 +14,17 @@
 #include "index.h"
 
 struct bundle {
-	char *name;               /* for messages; owned */
+	char *name; /* for messages; owned */
 	int fd;
 	bool stream;
-	int64_t blocks_at;        /* file: offset of the first packed block */
-	int64_t data_at;          /* file: offset of the first packed frame */
-	int64_t index_at;         /* offset of the header */
-	unsigned char *index;     /* stream: the index as it stands in the bundle */
-	unsigned char *plain;     /* the plain catalog */
+	int64_t blocks_at;    /* file: offset of the first packed block */
+	int64_t data_at;      /* file: offset of the first packed frame */
+	int64_t index_at;     /* offset of the header */
+	unsigned char *index; /* stream: the index as it stands in the bundle */
+	unsigned char *plain; /* the plain catalog */
 	struct catalog catalog;
-	uint64_t size;            /* bytes of the whole bundle */
-	char id[33];              /* hexadecimal, NUL-terminated */
+	uint64_t size; /* bytes of the whole bundle */
+	char id[33];   /* hexadecimal, NUL-terminated */
 };
 
 /* Open the bundle NAME ("-": standard input), read its index and check all of it. On failure BUNDLE is
@@ -40,7 +40,8 @@ void bundle_close(struct bundle *bundle);
 /* The bytes of the index as they stand in the bundle, from the header to the last packed block. */
 uint64_t bundle_index_size(const struct bundle *bundle);
 /* Copy them to offset AT of file FD. False with FAULT set; WHAT names the file written to. */
-bool bundle_index_copy(const struct bundle *bundle, int fd, int64_t at, const char *what, struct fault *fault);
+bool bundle_index_copy(const struct bundle *bundle, int fd, int64_t at, const char *what,
+                       struct fault *fault);
 
 /* After the last frame of a stream: nothing may follow. */
 bool bundle_end(const struct bundle *bundle, struct fault *fault);
@@ -50,8 +51,8 @@ struct reader {
 	struct bundle *bundle;
 	struct ZSTD_DCtx_s *unpacker;
 	unsigned char *packed, *block_plain, *frame_plain;
-	struct block block;      /* the block that was read last */
-	uint32_t block_number;   /* its frame's number, or NO_ENTRY */
+	struct block block;    /* the block that was read last */
+	uint32_t block_number; /* its frame's number, or NO_ENTRY */
 };
 
 /* Zero READER before the first use. Memory is taken when it is first needed. */

@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "bytes.h"
 #include "cursor.h"
+#include "hash.h"
 #include "path.h"
 
 static const char OUT_OF_MEMORY[] = "out of memory";
@@ -16,7 +14,7 @@ const char *header_parse(struct header *head, const unsigned char *bytes)
 {
 	if (memcmp(bytes + HEADER_MAGIC_AT, HEADER_MAGIC, 8) != 0)
 		return "not a decant bundle";
-	if (get64(bytes + HEADER_SUM) != XXH3_64bits(bytes, HEADER_SUM))
+	if (get64(bytes + HEADER_SUM) != hash64(bytes, HEADER_SUM))
 		return "the header's checksum is wrong";
 	if (get16(bytes + HEADER_VERSION) != BUNDLE_VERSION)
 		return "the bundle's format version is not known to this program";
@@ -42,7 +40,8 @@ const char *header_parse(struct header *head, const unsigned char *bytes)
 	if (head->entries == NO_ENTRY)
 		return "the header counts too many entries";
 	/* The sizes of the packed parts must add up, and the index must fit a skippable frame. */
-	if (head->blocks_packed > UINT32_MAX - HEADER_SIZE - CATALOG_PLAIN_MAX || head->data_packed > INT64_MAX / 2)
+	if (head->blocks_packed > UINT32_MAX - HEADER_SIZE - CATALOG_PLAIN_MAX ||
+	    head->data_packed > INT64_MAX / 2)
 		return "the header's sizes are over the format's limit";
 	return NULL;
 }

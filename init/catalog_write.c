@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "bytes.h"
+#include "hash.h"
 
 bool buffer_reserve(struct buffer *b, size_t room)
 {
@@ -58,8 +56,8 @@ static bool add_string(struct buffer *b, const char *s)
 }
 
 /* A column: STATEMENT for each item, whose place in its table is I. */
-#define COLUMN(count, statement)                                                                                       \
-	for (uint32_t i = 0; i < (count) && done; i++)                                                                 \
+#define COLUMN(count, statement)                                                                             \
+	for (uint32_t i = 0; i < (count) && done; i++)                                                       \
 	done = (statement)
 
 bool block_write(struct buffer *out, const struct tree *t, uint32_t first, uint32_t count)
@@ -101,9 +99,9 @@ static bool write_fixed(struct buffer *out, const struct tree *t, const struct c
 		}
 	}
 	return add32(out, t->has_setid ? CATALOG_HAS_SETID : 0) && add32(out, counts[ENTRY_FILE]) &&
-	       add32(out, counts[ENTRY_SYMLINK]) && add32(out, counts[ENTRY_HARDLINK]) && add64_bytes(out, content) &&
-	       add64_bytes(out, disk) && add_string(out, f->dest) && add_string(out, f->revision) &&
-	       add_string(out, f->packer) && add_string(out, "");
+	       add32(out, counts[ENTRY_SYMLINK]) && add32(out, counts[ENTRY_HARDLINK]) &&
+	       add64_bytes(out, content) && add64_bytes(out, disk) && add_string(out, f->dest) &&
+	       add_string(out, f->revision) && add_string(out, f->packer) && add_string(out, "");
 }
 
 bool catalog_write(struct buffer *out, const struct tree *t, const struct catalog_facts *f)
@@ -139,11 +137,11 @@ bool index_write(struct encoded *out, const struct tree *t, const struct catalog
 {
 	unsigned char head[LEAD_TOTAL + HEADER_SIZE] = {0}, *h = head + LEAD_TOTAL;
 	struct buffer index = {.bytes = NULL};
-	XXH128_canonical_t id;
+	unsigned char id[HASH_SIZE];
 
-	XXH128_canonicalFromHash(&id, XXH3_128bits(catalog->bytes, catalog->used));
-	for (unsigned i = 0; i < 16; i++)
-		snprintf(out->id + (size_t)2 * i, 3, "%02x", id.digest[i]);
+	hash128(catalog->bytes, catalog->used, id);
+	for (unsigned i = 0; i < HASH_SIZE; i++)
+		snprintf(out->id + (size_t)2 * i, 3, "%02x", id[i]);
 
 	memcpy(head, LEAD_BYTES, LEAD_SIZE);
 	put32(head + LEAD_SIZE, (uint32_t)(HEADER_SIZE + packed_size + blocks->used));
@@ -157,8 +155,8 @@ bool index_write(struct encoded *out, const struct tree *t, const struct catalog
 	put64(h + HEADER_BLOCKS_PACK, blocks->used);
 	put64(h + HEADER_DATA_PACK, f->data_packed);
 	put64(h + HEADER_DATA, f->data_plain);
-	memcpy(h + HEADER_ID, id.digest, 16);
-	put64(h + HEADER_SUM, XXH3_64bits(h, HEADER_SUM));
+	memcpy(h + HEADER_ID, id, HASH_SIZE);
+	put64(h + HEADER_SUM, hash64(h, HEADER_SUM));
 
 	bool done = buffer_add(&index, head, sizeof head) && buffer_add(&index, packed, packed_size) &&
 	            buffer_add(&index, blocks->bytes, blocks->used);

@@ -16,7 +16,7 @@ struct check {
 	uint32_t links;      /* how many hard links so far; their targets are in catalog->links */
 	uint32_t files, symlinks;
 	uint64_t content;
-	uint32_t open;       /* the entry whose content goes on in the next frame, or NO_ENTRY */
+	uint32_t open;               /* the entry whose content goes on in the next frame, or NO_ENTRY */
 	uint64_t open_size, open_at; /* its size, and where the next frame begins in it */
 	size_t last_len;
 	char last[NAME_LEN_MAX]; /* name of the entry before, in the same directory */

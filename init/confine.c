@@ -36,8 +36,10 @@ void confine(const int *roots, size_t count)
 		return;
 	bool whole = true;
 	for (size_t i = 0; i < count; i++) {
-		struct landlock_path_beneath_attr rule = {.allowed_access = needed | truncate, .parent_fd = roots[i]};
-		whole = whole && syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
+		struct landlock_path_beneath_attr rule = {.allowed_access = needed | truncate,
+		                                          .parent_fd = roots[i]};
+		whole =
+		    whole && syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0;
 	}
 	if (whole)
 		syscall(SYS_landlock_restrict_self, fd, 0);

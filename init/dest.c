@@ -133,8 +133,8 @@ void dest_close(struct dest *d)
 	d->path = NULL;
 }
 
-const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name, char *out,
-                      size_t size)
+const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
+                      char *out, size_t size)
 {
 	char path[PATH_LEN_MAX + 1];
 	catalog_path(c, dir, path);
@@ -143,8 +143,8 @@ const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t di
 	return out;
 }
 
-bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name, const char *action,
-                struct fault *fault)
+bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
+                const char *action, struct fault *fault)
 {
 	char path[2 * PATH_LEN_MAX];
 	int error = errno;
@@ -176,7 +176,8 @@ unsigned dest_differs(const struct dest *d, const struct stat *st, const struct 
 int dest_create(int dir, const char *name, const struct metadata *m)
 {
 	/* The setid bits come last: a write would drop them. The umask is 0. */
-	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, m->mode & ~(uint32_t)SETID_MASK);
+	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	              m->mode & ~(uint32_t)SETID_MASK);
 }
 
 static bool set_xattrs(int fd, struct text set)
@@ -227,7 +228,8 @@ static bool learn(struct habit *habit, int fd, const struct metadata *m)
 	return true;
 }
 
-bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct habit *habit, const char **action)
+bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct habit *habit,
+                 const char **action)
 {
 	uint32_t mode = m->mode & 0777;
 	unsigned bits = DIFFERS_TIME;
@@ -242,7 +244,8 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 	return set_metadata(fd, m, bits, action);
 }
 
-bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m, const char **action)
+bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
+                const char **action)
 {
 	unsigned bits = dest_differs(d, st, m);
 	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
@@ -263,8 +266,8 @@ bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const s
 	return !(bits & DIFFERS_TIME) || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target, const struct metadata *m,
-                  struct habit *habit, const char **action)
+bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,
+                  const struct metadata *m, struct habit *habit, const char **action)
 {
 	char to[PATH_LEN_MAX + 1];
 	struct stat st;
@@ -282,7 +285,8 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 		habit->uid = st.st_uid;
 		habit->gid = st.st_gid;
 	}
-	st = (struct stat){.st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
+	st = (struct stat){
+	    .st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
 	return dest_amend_symlink(d, dir, name, &st, m, action);
 }
 

@@ -20,13 +20,13 @@
 #include "names.h"
 
 struct dest {
-	char *path;        /* as the user named it; owned */
-	int root;          /* O_RDONLY descriptor of the root */
-	uint64_t dev;      /* its device */
-	bool walk;         /* openat2 is refused: walk by component. Set once, by dest_open */
-	bool owners;       /* this process may give files away, so owners are applied and compared */
+	char *path;             /* as the user named it; owned */
+	int root;               /* O_RDONLY descriptor of the root */
+	uint64_t dev;           /* its device */
+	bool walk;              /* openat2 is refused: walk by component. Set once, by dest_open */
+	bool owners;            /* this process may give files away, so owners are applied and compared */
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
-	bool root_is_ours; /* so that its mode, owner and time can be set, and are compared */
+	bool root_is_ours;      /* so that its mode, owner and time can be set, and are compared */
 };
 
 /* Open the directory PATH as a volume. With CREATE its last component is made (0755) when it is missing.

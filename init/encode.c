@@ -8,15 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <zstd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "bytes.h"
 #include "catalog_write.h"
+#include "hash.h"
 #include "io.h"
 #include "pool.h"
 #include "tar.h"
+#include <zstd.h>
 
 enum { DISK_STEP = 4096, PIECE = 1 << 20 };
 
@@ -32,8 +30,8 @@ struct encoder {
 	const struct encode_options *options;
 	struct encoded *out;
 	struct pool *pool;
-	struct frame_row *rows;   /* one per frame */
-	struct buffer blocks;     /* all packed blocks, in order */
+	struct frame_row *rows; /* one per frame */
+	struct buffer blocks;   /* all packed blocks, in order */
 	struct worker workers[WORKERS_MAX];
 };
 
@@ -50,7 +48,8 @@ static bool entry_fault(const struct encoder *x, uint32_t entry, enum exit_code 
 	int error = errno;
 	tree_path(x->tree, node->parent, node->name, path);
 	snprintf(object, sizeof object, "%s/%s", x->tree->path, path);
-	return reason ? fault_set(fault, code, object, action, "%s", reason) : fault_errno(fault, error, object, action);
+	return reason ? fault_set(fault, code, object, action, "%s", reason)
+	              : fault_errno(fault, error, object, action);
 }
 
 static bool changed(const struct encoder *x, uint32_t entry, struct fault *fault)
@@ -119,30 +118,27 @@ static void set_disk(struct tree_entry *e, uint64_t zeros)
 /* Hash and windows of a file whose content is in memory. */
 static void describe(struct tree_entry *e, const unsigned char *data)
 {
-	XXH128_canonical_t sum;
-	XXH128_canonicalFromHash(&sum, XXH3_128bits(data, (size_t)e->size));
-	memcpy(e->hash, sum.digest, 16);
+	hash128(data, (size_t)e->size, e->hash);
 	set_disk(e, zero_windows(data, (size_t)e->size));
 }
 
 /* The same for a file that spans frames, read for this alone; the frames read their own pieces. */
-static bool describe_large(const struct encoder *x, uint32_t entry, int fd, unsigned char *piece, struct fault *fault)
+static bool describe_large(const struct encoder *x, uint32_t entry, int fd, unsigned char *piece,
+                           struct fault *fault)
 {
 	struct tree_entry *e = &x->tree->entries[entry];
-	XXH3_state_t state;
-	XXH128_canonical_t sum;
+	struct hash_stream stream;
 	uint64_t zeros = 0;
 
-	XXH3_128bits_reset(&state);
+	hash_begin(&stream);
 	for (uint64_t at = 0; at < e->size; at += PIECE) {
 		size_t n = e->size - at < PIECE ? (size_t)(e->size - at) : PIECE;
 		if (!read_content(x, entry, fd, piece, n, at, fault))
 			return false;
-		XXH3_128bits_update(&state, piece, n);
+		hash_add(&stream, piece, n);
 		zeros += zero_windows(piece, n);
 	}
-	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(&state));
-	memcpy(e->hash, sum.digest, 16);
+	hash_end(&stream, e->hash);
 	set_disk(e, zeros);
 	return true;
 }
@@ -173,7 +169,8 @@ static bool put_content(const struct encoder *x, uint32_t entry, unsigned char *
 }
 
 /* The plain bytes of a frame in which items begin. */
-static bool build_items(const struct encoder *x, const struct piece *p, unsigned char *out, struct fault *fault)
+static bool build_items(const struct encoder *x, const struct piece *p, unsigned char *out,
+                        struct fault *fault)
 {
 	const struct tree *t = x->tree;
 	uint32_t dir = p->dir, entry = p->entry;
@@ -198,7 +195,8 @@ static bool build_items(const struct encoder *x, const struct piece *p, unsigned
 }
 
 /* The plain bytes of a frame that goes on with a large file. */
-static bool build_rest(const struct encoder *x, const struct piece *p, unsigned char *out, struct fault *fault)
+static bool build_rest(const struct encoder *x, const struct piece *p, unsigned char *out,
+                       struct fault *fault)
 {
 	uint64_t rest = x->tree->entries[p->entry].size - p->at;
 	size_t here = rest < p->plain ? (size_t)rest : p->plain;
@@ -211,8 +209,8 @@ static bool build_rest(const struct encoder *x, const struct piece *p, unsigned 
 	return close_entry(x, p->entry, fd, fault) && done;
 }
 
-static bool pack(const struct encoder *x, struct worker *w, void *to, size_t room, const void *from, size_t size,
-                 uint32_t *packed, struct fault *fault)
+static bool pack(const struct encoder *x, struct worker *w, void *to, size_t room, const void *from,
+                 size_t size, uint32_t *packed, struct fault *fault)
 {
 	size_t n = ZSTD_compress2(w->packer, to, room, from, size);
 	if (ZSTD_isError(n))
@@ -233,9 +231,10 @@ static bool build_block(struct encoder *x, struct worker *w, const struct piece 
 	    !buffer_reserve(&w->block_packed, ZSTD_compressBound(w->block.used)))
 		return no_memory(x, fault);
 	if (w->block.used > BLOCK_PLAIN_MAX)
-		return fault_set(fault, EXIT_VOLUME, x->tree->path, "pack", "names and targets are over the format's limit");
+		return fault_set(fault, EXIT_VOLUME, x->tree->path, "pack",
+		                 "names and targets are over the format's limit");
 	row->block_plain = (uint32_t)w->block.used;
-	row->block_sum = XXH3_64bits(w->block.bytes, w->block.used);
+	row->block_sum = hash64(w->block.bytes, w->block.used);
 	return pack(x, w, w->block_packed.bytes, w->block_packed.room, w->block.bytes, w->block.used,
 	            &row->block_packed, fault);
 }
@@ -278,9 +277,9 @@ static bool encode_frame(void *context, unsigned worker, uint32_t number, struct
 	*row = (struct frame_row){.plain = p->plain, .entries = p->entries};
 	if (p->items ? !build_items(x, p, w->plain, fault) : !build_rest(x, p, w->plain, fault))
 		return false;
-	row->sum = XXH3_64bits(w->plain, p->plain);
-	if (!pack(x, w, w->packed, ZSTD_compressBound((size_t)LAYOUT_MAX + TAR_END), w->plain, p->plain, &row->packed,
-	          fault) ||
+	row->sum = hash64(w->plain, p->plain);
+	if (!pack(x, w, w->packed, ZSTD_compressBound((size_t)LAYOUT_MAX + TAR_END), w->plain, p->plain,
+	          &row->packed, fault) ||
 	    !build_block(x, w, p, row, fault) || !pool_turn(x->pool, number))
 		return false;
 	bool done = append(x, w, row, fault);
@@ -306,8 +305,13 @@ static int open_nameless(const char *tmp)
 static bool finish_index(struct encoder *x, struct fault *fault)
 {
 	const struct catalog_facts facts = {
-	    .dest = x->options->dest, .revision = x->options->revision, .packer = x->options->packer,
-	    .frames = x->layout->count, .rows = x->rows, .data_packed = x->out->data_size, .data_plain = x->layout->plain,
+	    .dest = x->options->dest,
+	    .revision = x->options->revision,
+	    .packer = x->options->packer,
+	    .frames = x->layout->count,
+	    .rows = x->rows,
+	    .data_packed = x->out->data_size,
+	    .data_plain = x->layout->plain,
 	};
 	struct worker w = {.packer = NULL};
 	struct buffer catalog = {.bytes = NULL}, packed = {.bytes = NULL};
@@ -347,7 +351,8 @@ bool encode(struct encoded *out, struct tree *t, const struct layout *layout, co
 	else if (!x->rows)
 		no_memory(x, fault);
 	else
-		done = pool_run(o->threads, layout->count, encode_frame, x, &x->pool, fault) && finish_index(x, fault);
+		done = pool_run(o->threads, layout->count, encode_frame, x, &x->pool, fault) &&
+		       finish_index(x, fault);
 	for (unsigned i = 0; i < WORKERS_MAX; i++) {
 		struct worker *w = &x->workers[i];
 		ZSTD_freeCCtx(w->packer);

@@ -1,5 +1,5 @@
-/* encode.h - turns a laid-out tree into a bundle: reads the content, hashes and compresses frames on all cores,
- * and writes them in order; the index, which comes first in the file, is known last. */
+/* encode.h - turns a laid-out tree into a bundle: reads the content, hashes and compresses frames on all
+ * cores, and writes them in order; the index, which comes first in the file, is known last. */
 #ifndef DECANT_ENCODE_H
 #define DECANT_ENCODE_H
 
@@ -8,26 +8,26 @@
 #include "tree.h"
 
 struct encode_options {
-	int level;             /* of zstd, 1 to 22 */
+	int level; /* of zstd, 1 to 22 */
 	unsigned threads;
-	const char *dest;      /* recorded in the catalog; "" for none */
-	const char *revision;  /* likewise */
-	const char *packer;    /* likewise: this program and its version */
+	const char *dest;     /* recorded in the catalog; "" for none */
+	const char *revision; /* likewise */
+	const char *packer;   /* likewise: this program and its version */
 };
 
 struct encoded {
-	int data;              /* descriptor of a nameless temporary file with the packed frames */
-	unsigned char *index;  /* all that stands before them: lead, header, catalog, blocks; owned */
+	int data;             /* descriptor of a nameless temporary file with the packed frames */
+	unsigned char *index; /* all that stands before them: lead, header, catalog, blocks; owned */
 	size_t index_size;
 	uint64_t data_size;
-	uint64_t content;      /* bytes of all files */
-	char id[33];           /* the bundle's id, hexadecimal */
+	uint64_t content; /* bytes of all files */
+	char id[33];      /* the bundle's id, hexadecimal */
 };
 
 /* Make the bundle's two parts. TMP names the directory for the temporary file. A file that is not what it was
  * when it was scanned is a fault (EXIT_IO). Pass encoded_free in any case. */
-bool encode(struct encoded *out, struct tree *tree, const struct layout *layout, const struct encode_options *options,
-            const char *tmp, struct fault *fault);
+bool encode(struct encoded *out, struct tree *tree, const struct layout *layout,
+            const struct encode_options *options, const char *tmp, struct fault *fault);
 void encoded_free(struct encoded *out);
 
 #endif

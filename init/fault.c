@@ -68,5 +68,6 @@ bool fault_errno(struct fault *fault, int errnum, const char *object, const char
 
 bool fault_stopped(struct fault *fault, int signal)
 {
-	return fault_set(fault, (enum exit_code)(EXIT_SIGNAL + signal), "decant", "stop", "asked to by signal %d", signal);
+	return fault_set(fault, (enum exit_code)(EXIT_SIGNAL + signal), "decant", "stop",
+	                 "asked to by signal %d", signal);
 }

@@ -9,17 +9,17 @@
 #include <stddef.h>
 
 enum exit_code {
-	EXIT_DONE = 0,        /* done and checked */
-	EXIT_INTERNAL = 1,    /* no memory, or a defect of this program */
+	EXIT_DONE = 0,     /* done and checked */
+	EXIT_INTERNAL = 1, /* no memory, or a defect of this program */
 	EXIT_USAGE = 2,
-	EXIT_BUNDLE = 10,     /* the bundle is damaged, or not one */
-	EXIT_VOLUME = 11,     /* the volume is unsafe or unusable */
-	EXIT_SPACE = 12,      /* no space, no inodes, quota */
+	EXIT_BUNDLE = 10, /* the bundle is damaged, or not one */
+	EXIT_VOLUME = 11, /* the volume is unsafe or unusable */
+	EXIT_SPACE = 12,  /* no space, no inodes, quota */
 	EXIT_IO = 13,
-	EXIT_LOCKED = 14,     /* somebody else kept the lock for too long */
+	EXIT_LOCKED = 14, /* somebody else kept the lock for too long */
 	EXIT_PERMISSION = 15,
-	EXIT_DIFFERENT = 16,  /* verify found a difference */
-	EXIT_SIGNAL = 128     /* + the signal's number */
+	EXIT_DIFFERENT = 16, /* verify found a difference */
+	EXIT_SIGNAL = 128    /* + the signal's number */
 };
 
 struct fault {

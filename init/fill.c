@@ -53,12 +53,14 @@ static bool check_space(const struct fill *f, struct fault *fault)
 		return fault_errno(fault, errno, f->dest->path, "statfs");
 	need += bundle_index_size(f->bundle);
 	if (need > bytes)
-		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space", "%llu bytes needed, %llu free",
-		                 (unsigned long long)need, (unsigned long long)bytes);
+		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
+		                 "%llu bytes needed, %llu free", (unsigned long long)need,
+		                 (unsigned long long)bytes);
 	/* c->hardlinks need no inode, and neither does the root. */
 	if (names > inodes + 1)
-		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space", "%llu inodes needed, %llu free",
-		                 (unsigned long long)names, (unsigned long long)inodes);
+		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
+		                 "%llu inodes needed, %llu free", (unsigned long long)names,
+		                 (unsigned long long)inodes);
 	return true;
 }
 
@@ -75,8 +77,9 @@ static uint64_t count_changes(const struct fill *f)
 /* A volume that holds nothing yet. */
 static bool fill_fresh(struct fill *f, struct fault *fault)
 {
-	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) && state_drop(&f->state, fault) &&
-	       publish_mkdirs(f, fault) && pour(f, fault) && publish_links(f, fault) && publish_dirs(f, fault) &&
+	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
+	       state_drop(&f->state, fault) && publish_mkdirs(f, fault) && pour(f, fault) &&
+	       publish_links(f, fault) && publish_dirs(f, fault) &&
 	       state_commit(&f->state, f->bundle, f->options->sync, fault);
 }
 
@@ -114,7 +117,8 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
 		return false;
 	*changed = false;
-	uint64_t todo = f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers;
+	uint64_t todo =
+	    f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers;
 	if (todo == 0 && is_held(f))
 		return true;
 	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
@@ -163,7 +167,8 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 	progress_clear(&f.progress);
 	if (!fault->code)
 		summarize(&f, changed);
-	else if (f.state.tmp >= 0 && fault->code < EXIT_SIGNAL) /* who is told to stop leaves that to the next fill */
+	else if (f.state.tmp >= 0 &&
+	         fault->code < EXIT_SIGNAL) /* who is told to stop leaves that to the next fill */
 		state_purge(&f.state, &(struct fault){.code = EXIT_DONE});
 	state_close(&f.state);
 	plan_free(&f.plan);

@@ -26,8 +26,8 @@ struct fill {
 	struct bundle *bundle;
 	struct dest *dest;
 	struct state state;
-	struct plan plan;   /* empty when FRESH */
-	bool fresh;         /* the volume held nothing: files are made under their names */
+	struct plan plan; /* empty when FRESH */
+	bool fresh;       /* the volume held nothing: files are made under their names */
 	unsigned workers;
 	struct progress_state progress;
 };
@@ -41,7 +41,7 @@ static inline enum action fill_action(const struct fill *fill, uint32_t entry)
 bool fill_frame_has(const struct fill *fill, uint32_t frame, unsigned actions);
 
 /* Fill the volume DEST from BUNDLE and log a summary. */
-bool fill_volume(const struct options *options, const struct log *log, struct bundle *bundle, struct dest *dest,
-                 unsigned workers, struct fault *fault);
+bool fill_volume(const struct options *options, const struct log *log, struct bundle *bundle,
+                 struct dest *dest, unsigned workers, struct fault *fault);
 
 #endif

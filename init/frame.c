@@ -2,9 +2,8 @@
 
 #define ZSTD_STATIC_LINKING_ONLY /* for ZSTD_d_forceIgnoreChecksum */
 #include <zstd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
+#include "hash.h"
 struct ZSTD_DCtx_s *unpacker_new(void)
 {
 	ZSTD_DCtx *unpacker = ZSTD_createDCtx();
@@ -19,7 +18,8 @@ void unpacker_free(struct ZSTD_DCtx_s *unpacker)
 	ZSTD_freeDCtx(unpacker);
 }
 
-const char *frame_unpack(struct ZSTD_DCtx_s *unpacker, void *to, size_t plain, const void *from, size_t packed)
+const char *frame_unpack(struct ZSTD_DCtx_s *unpacker, void *to, size_t plain, const void *from,
+                         size_t packed)
 {
 	if (ZSTD_getFrameContentSize(from, packed) != plain)
 		return "a frame's own size is not the one in the index";
@@ -36,7 +36,7 @@ const char *frame_unpack_sum(struct ZSTD_DCtx_s *unpacker, void *to, size_t plai
                              size_t packed, uint64_t sum)
 {
 	const char *wrong = frame_unpack(unpacker, to, plain, from, packed);
-	if (!wrong && XXH3_64bits(to, plain) != sum)
+	if (!wrong && hash64(to, plain) != sum)
 		wrong = "a frame's checksum is wrong";
 	return wrong;
 }

@@ -13,7 +13,8 @@ void unpacker_free(struct ZSTD_DCtx_s *unpacker);
 /* Unpack the PACKED bytes at FROM, which must be one zstd frame of exactly PLAIN bytes, to TO (PLAIN bytes).
  * Memory does not depend on the frame's window, because the output is the window. Returns NULL, or a static
  * text that says what is wrong. */
-const char *frame_unpack(struct ZSTD_DCtx_s *unpacker, void *to, size_t plain, const void *from, size_t packed);
+const char *frame_unpack(struct ZSTD_DCtx_s *unpacker, void *to, size_t plain, const void *from,
+                         size_t packed);
 
 /* The same, and the plain bytes must have SUM as their XXH3-64. */
 const char *frame_unpack_sum(struct ZSTD_DCtx_s *unpacker, void *to, size_t plain, const void *from,

@@ -33,8 +33,8 @@ struct text {
 };
 
 struct dir {
-	struct text name; /* empty for the root */
-	uint32_t parent;  /* a lower number; the root's is 0 */
+	struct text name;      /* empty for the root */
+	uint32_t parent;       /* a lower number; the root's is 0 */
 	uint32_t first, count; /* its entries are first .. first+count-1 */
 	uint32_t mode, uid, gid;
 	int64_t mtime;
@@ -47,11 +47,11 @@ struct frame {
 	uint64_t sum;           /* XXH3-64 of the plain bytes */
 	uint32_t first, count;  /* the entries that begin in it */
 	uint32_t block_packed, block_plain;
-	uint64_t block_sum;     /* XXH3-64 of the plain block */
-	uint64_t packed_at;     /* offset among the packed frames */
-	uint64_t block_at;      /* offset among the packed blocks */
-	uint32_t carried;       /* the entry whose content goes on from the frame before, or NO_ENTRY */
-	uint64_t carried_at;    /* where in that entry's content this frame begins */
+	uint64_t block_sum;  /* XXH3-64 of the plain block */
+	uint64_t packed_at;  /* offset among the packed frames */
+	uint64_t block_at;   /* offset among the packed blocks */
+	uint32_t carried;    /* the entry whose content goes on from the frame before, or NO_ENTRY */
+	uint64_t carried_at; /* where in that entry's content this frame begins */
 };
 
 struct entry {
@@ -60,8 +60,8 @@ struct entry {
 	uint32_t mode, uid, gid;
 	int64_t mtime;
 	uint32_t nsec;
-	uint64_t size;    /* file: bytes of content; hard link: the number of the entry it equals */
-	uint32_t offset;  /* file: where its content begins in the plain frame */
+	uint64_t size;             /* file: bytes of content; hard link: the number of the entry it equals */
+	uint32_t offset;           /* file: where its content begins in the plain frame */
 	const unsigned char *hash; /* file: XXH3-128 of the content, canonical, 16 bytes */
 	struct text name, target, xattrs;
 };
@@ -69,10 +69,11 @@ struct entry {
 struct catalog {
 	struct header head;
 	uint32_t flags, files, symlinks, hardlinks;
-	uint64_t content, disk;         /* bytes */
+	uint64_t content, disk; /* bytes */
 	struct text dest, revision, packer;
 	struct { /* columns, borrowed */
-		const unsigned char *parent, *entries, *mode, *uid, *gid, *mtime, *nsec, *name_len, *xattr_len;
+		const unsigned char *parent, *entries, *mode, *uid, *gid, *mtime, *nsec, *name_len,
+		    *xattr_len;
 		const unsigned char *names, *xattrs;
 	} dir;
 	struct {
@@ -81,13 +82,13 @@ struct catalog {
 	/* Derived; owned, freed by catalog_free. One more element than there are items ends each table
 	 * of offsets, so that every size is a subtraction. */
 	uint32_t *dir_name_at, *dir_xattr_at, *dir_first; /* dirs + 1 */
-	uint32_t *dir_end;              /* the number after the last directory of its subtree */
-	uint16_t *dir_path_len;         /* bytes of its path below the root */
-	uint32_t *frame_first;          /* frames + 1 */
-	uint64_t *frame_at, *block_at;  /* frames + 1 */
-	uint32_t *carried;              /* frames; set by check_end */
+	uint32_t *dir_end;             /* the number after the last directory of its subtree */
+	uint16_t *dir_path_len;        /* bytes of its path below the root */
+	uint32_t *frame_first;         /* frames + 1 */
+	uint64_t *frame_at, *block_at; /* frames + 1 */
+	uint32_t *carried;             /* frames; set by check_end */
 	uint64_t *carried_at;
-	uint32_t *links;                /* targets of all hard links, sorted; set by check_end */
+	uint32_t *links; /* targets of all hard links, sorted; set by check_end */
 	uint32_t frame_plain_max, frame_packed_max, block_plain_max, block_packed_max;
 };
 
@@ -98,7 +99,7 @@ struct block {
 		const unsigned char *name_len, *target_len, *xattr_len, *names, *targets, *xattrs;
 	} column;
 	uint32_t *name_at, *target_at, *xattr_at; /* count + 1 each; owned, one allocation */
-	uint32_t room;               /* how many entries the allocation is for */
+	uint32_t room;                            /* how many entries the allocation is for */
 };
 
 /* Decode and check the HEADER_SIZE bytes at BYTES. */

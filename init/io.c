@@ -11,7 +11,8 @@ ssize_t read_full(int fd, void *buffer, size_t size, int64_t at)
 	size_t done = 0;
 	while (done < size) {
 		void *to = (char *)buffer + done;
-		ssize_t n = at < 0 ? read(fd, to, size - done) : pread(fd, to, size - done, at + (int64_t)done);
+		ssize_t n =
+		    at < 0 ? read(fd, to, size - done) : pread(fd, to, size - done, at + (int64_t)done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -53,7 +54,8 @@ bool write_full(int fd, const void *buffer, size_t size, int64_t at)
 	size_t done = 0;
 	while (done < size) {
 		const void *from = (const char *)buffer + done;
-		ssize_t n = at < 0 ? write(fd, from, size - done) : pwrite(fd, from, size - done, at + (int64_t)done);
+		ssize_t n =
+		    at < 0 ? write(fd, from, size - done) : pwrite(fd, from, size - done, at + (int64_t)done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n == 0)

@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "hash.h"
 #include "tar.h"
 
 static struct tar_member member_of(const struct node *node)
@@ -81,7 +79,7 @@ static bool cuts_after(const struct tree *t, bool dir_header, uint32_t dir, uint
 {
 	char path[PATH_LEN_MAX + 1];
 	size_t len = tree_path(t, dir, dir_header ? NULL : t->entries[entry].node.name, path);
-	uint64_t share = XXH3_64bits(path, len) >> 32;
+	uint64_t share = hash64(path, len) >> 32;
 	return share < (size << 32) / LAYOUT_STEP;
 }
 
@@ -108,7 +106,8 @@ static bool add_large(struct layout *l, struct tree *t, uint32_t dir, uint32_t e
 }
 
 /* Add one item; *FRESH tells, before and after, whether the next one begins a frame. */
-static bool add_item(struct layout *l, struct tree *t, bool dir_header, uint32_t dir, uint32_t entry, bool *fresh)
+static bool add_item(struct layout *l, struct tree *t, bool dir_header, uint32_t dir, uint32_t entry,
+                     bool *fresh)
 {
 	bool file = !dir_header && t->entries[entry].type == ENTRY_FILE;
 	size_t header = layout_header(t, dir_header, dir, entry, NULL);

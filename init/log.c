@@ -101,7 +101,8 @@ void progress_begin(struct progress_state *p, const struct log *log, const char 
 	p->dest = dest;
 	p->total = total;
 	atomic_flag_clear(&p->printing);
-	atomic_store(&p->next, INT64_C(1000000) * (log->progress == PROGRESS_BAR ? BAR_STEP_MS : LINES_STEP_MS));
+	atomic_store(&p->next,
+	             INT64_C(1000000) * (log->progress == PROGRESS_BAR ? BAR_STEP_MS : LINES_STEP_MS));
 	clock_gettime(CLOCK_MONOTONIC, &p->began);
 }
 
@@ -123,8 +124,8 @@ static void print_progress(const struct progress_state *p, double seconds)
 	name_escape(dest, sizeof dest, p->dest, strlen(p->dest));
 	if (p->log->progress == PROGRESS_BAR) {
 		static const char full[] = "##############################";
-		add(&line, "\r[%-30.*s] %3u %%  %.1f of %.1f MB  %.1f MB/s ", (int)(percent * 30 / 100), full, percent,
-		    (double)bytes / 1e6, (double)p->total / 1e6, rate);
+		add(&line, "\r[%-30.*s] %3u %%  %.1f of %.1f MB  %.1f MB/s ", (int)(percent * 30 / 100), full,
+		    percent, (double)bytes / 1e6, (double)p->total / 1e6, rate);
 	} else if (p->log->json) {
 		add(&line, "{\"event\":\"progress\"");
 		add_json(&line, "dest", dest);
@@ -174,16 +175,19 @@ void log_summary(const struct log *log, const struct summary *s)
 		add_json(&line, "result", s->result);
 		add_json(&line, "bundle", s->id);
 		add_json(&line, "revision", revision);
-		add(&line, ",\"files\":%llu,\"bytes\":%llu,\"written\":%llu,\"unchanged\":%llu,\"removed\":%llu",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)s->written,
-		    (unsigned long long)s->unchanged, (unsigned long long)s->removed);
+		add(&line,
+		    ",\"files\":%llu,\"bytes\":%llu,\"written\":%llu,\"unchanged\":%llu,\"removed\":%llu",
+		    (unsigned long long)s->files, (unsigned long long)s->bytes,
+		    (unsigned long long)s->written, (unsigned long long)s->unchanged,
+		    (unsigned long long)s->removed);
 		add(&line, ",\"seconds\":%.3f,\"mb_per_s\":%.1f}\n", s->seconds, rate);
 	} else {
-		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest, s->result,
-		    s->id, s->revision.len ? revision : "-", (unsigned long long)s->files, (unsigned long long)s->bytes);
+		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest,
+		    s->result, s->id, s->revision.len ? revision : "-", (unsigned long long)s->files,
+		    (unsigned long long)s->bytes);
 		add(&line, "%llu written, %llu unchanged, %llu removed, %.3f s, %.1f MB/s\n",
-		    (unsigned long long)s->written, (unsigned long long)s->unchanged, (unsigned long long)s->removed,
-		    s->seconds, rate);
+		    (unsigned long long)s->written, (unsigned long long)s->unchanged,
+		    (unsigned long long)s->removed, s->seconds, rate);
 	}
 	flush(&line);
 }
@@ -203,13 +207,17 @@ void log_verified(const struct log *log, const struct summary *s, uint64_t diffe
 		add_json(&line, "result", result);
 		add_json(&line, "bundle", s->id);
 		add_json(&line, "revision", revision);
-		add(&line, ",\"files\":%llu,\"bytes\":%llu,\"differences\":%llu,\"seconds\":%.3f,\"mb_per_s\":%.1f}\n",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)differences,
-		    s->seconds, rate);
+		add(&line,
+		    ",\"files\":%llu,\"bytes\":%llu,\"differences\":%llu,\"seconds\":%.3f,\"mb_per_s\":%.1f}"
+		    "\n",
+		    (unsigned long long)s->files, (unsigned long long)s->bytes,
+		    (unsigned long long)differences, s->seconds, rate);
 	} else {
-		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest, result,
-		    s->id, s->revision.len ? revision : "-", (unsigned long long)s->files, (unsigned long long)s->bytes);
-		add(&line, "%llu differences, %.3f s, %.1f MB/s\n", (unsigned long long)differences, s->seconds, rate);
+		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest,
+		    result, s->id, s->revision.len ? revision : "-", (unsigned long long)s->files,
+		    (unsigned long long)s->bytes);
+		add(&line, "%llu differences, %.3f s, %.1f MB/s\n", (unsigned long long)differences,
+		    s->seconds, rate);
 	}
 	flush(&line);
 }
@@ -227,13 +235,17 @@ void log_packed(const struct log *log, const struct summary *s, uint64_t packed)
 		add_json(&line, "output", output);
 		add_json(&line, "bundle", s->id);
 		add_json(&line, "revision", revision);
-		add(&line, ",\"files\":%llu,\"bytes\":%llu,\"packed\":%llu,\"seconds\":%.3f,\"mb_per_s\":%.1f}\n",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)packed, s->seconds,
-		    rate);
+		add(&line,
+		    ",\"files\":%llu,\"bytes\":%llu,\"packed\":%llu,\"seconds\":%.3f,\"mb_per_s\":%.1f}\n",
+		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)packed,
+		    s->seconds, rate);
 	} else {
-		add(&line, "%s: %s: packed: bundle %s, revision %s, %llu files, %llu bytes, %llu packed, %.3f s, %.1f MB/s\n",
-		    log->program, output, s->id, s->revision.len ? revision : "-", (unsigned long long)s->files,
-		    (unsigned long long)s->bytes, (unsigned long long)packed, s->seconds, rate);
+		add(&line,
+		    "%s: %s: packed: bundle %s, revision %s, %llu files, %llu bytes, %llu packed, %.3f s, "
+		    "%.1f MB/s\n",
+		    log->program, output, s->id, s->revision.len ? revision : "-",
+		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)packed,
+		    s->seconds, rate);
 	}
 	flush(&line);
 }

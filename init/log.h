@@ -1,5 +1,5 @@
-/* log.h - what decant says on standard error: notes, progress, a summary for each bundle, and one error, last.
- * As text, or one JSON object a line. What cannot be written is dropped; a log never fails a fill. */
+/* log.h - what decant says on standard error: notes, progress, a summary for each bundle, and one error,
+ * last. As text, or one JSON object a line. What cannot be written is dropped; a log never fails a fill. */
 #ifndef DECANT_LOG_H
 #define DECANT_LOG_H
 
@@ -30,12 +30,12 @@ struct progress_state {
 	const struct log *log;
 	const char *dest;
 	struct timespec began;
-	uint64_t total;                 /* bytes of content to go through */
-	_Atomic uint64_t bytes;         /* gone through */
-	_Atomic uint64_t written;       /* files, links and so on that were made or replaced */
+	uint64_t total;           /* bytes of content to go through */
+	_Atomic uint64_t bytes;   /* gone through */
+	_Atomic uint64_t written; /* files, links and so on that were made or replaced */
 	_Atomic uint64_t written_bytes;
 	_Atomic uint64_t unchanged, removed;
-	_Atomic int64_t next;           /* nanoseconds since BEGAN when to print again */
+	_Atomic int64_t next; /* nanoseconds since BEGAN when to print again */
 	atomic_flag printing;
 };
 

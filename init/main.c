@@ -8,21 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <zstd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "bundle.h"
 #include "confine.h"
 #include "dest.h"
 #include "fault.h"
 #include "fill.h"
+#include "hash.h"
 #include "log.h"
 #include "options.h"
 #include "show.h"
 #include "stop.h"
 #include "verify.h"
 #include "workers.h"
+#include <zstd.h>
 
 #ifndef DECANT_VERSION
 #define DECANT_VERSION "0"
@@ -48,7 +46,8 @@ static bool open_task(struct task *task, const char *name, const struct options 
 		return false;
 	const struct bundle *b = &task->bundle;
 	if (o->expect && strcmp(o->expect, b->id) != 0)
-		return fault_set(fault, EXIT_BUNDLE, b->name, "check id", "is bundle %s, not %s", b->id, o->expect);
+		return fault_set(fault, EXIT_BUNDLE, b->name, "check id", "is bundle %s, not %s", b->id,
+		                 o->expect);
 	struct text dest = b->catalog.dest;
 	if (o->dest)
 		dest = (struct text){o->dest, strlen(o->dest)};
@@ -87,7 +86,8 @@ static void note_no_mount(const struct log *log, const struct dest *dest)
 	struct stat here, above;
 	if (getpid() == 1 && fstat(dest->root, &here) == 0 && fstatat(dest->root, "..", &above, 0) == 0 &&
 	    here.st_dev == above.st_dev && here.st_ino != above.st_ino)
-		log_note(log, dest->path, "note: is no mount point, so what is filled here stays in this container");
+		log_note(log, dest->path,
+		         "note: is no mount point, so what is filled here stays in this container");
 }
 
 static unsigned count_workers(const struct options *o, const struct catalog *c)
@@ -121,7 +121,8 @@ static bool run_tasks(struct task *tasks, size_t count, const struct options *o,
 	return true;
 }
 
-static bool run(char *const *names, size_t count, const struct options *o, const struct log *log, struct fault *fault)
+static bool run(char *const *names, size_t count, const struct options *o, const struct log *log,
+                struct fault *fault)
 {
 	if (count > BUNDLES_MAX)
 		return fault_set(fault, EXIT_USAGE, "decant", "usage", "more than %d bundles", BUNDLES_MAX);
@@ -153,7 +154,8 @@ static bool run_bundles(const struct options *o, const struct log *log, struct f
 		return run(o->bundles, (size_t)o->bundle_count, o, log, fault);
 	int result = glob(BUNDLE_GLOB, 0, NULL, &found);
 	if (result == GLOB_NOMATCH)
-		return fault_set(fault, EXIT_BUNDLE, "/bundle", "find bundles", "there is no *.tar.zst, and none was named");
+		return fault_set(fault, EXIT_BUNDLE, "/bundle", "find bundles",
+		                 "there is no *.tar.zst, and none was named");
 	if (result != 0)
 		return fault_set(fault, EXIT_IO, "/bundle", "find bundles", "cannot be read");
 	run(found.gl_pathv, found.gl_pathc, o, log, fault);
@@ -163,8 +165,8 @@ static bool run_bundles(const struct options *o, const struct log *log, struct f
 
 static void print_version(void)
 {
-	printf("decant %s (zstd %s, xxHash %u.%u.%u, %s)\n", DECANT_VERSION, ZSTD_versionString(),
-	       XXH_VERSION_NUMBER / 10000, XXH_VERSION_NUMBER / 100 % 100, XXH_VERSION_NUMBER % 100, DECANT_LIBC);
+	printf("decant %s (zstd %s, xxHash %s, %s)\n", DECANT_VERSION, ZSTD_versionString(), hash_version(),
+	       DECANT_LIBC);
 }
 
 static void run_command(const struct options *o, const struct log *log, struct fault *fault)

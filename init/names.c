@@ -36,7 +36,8 @@ static bool names_add(struct names *list, const char *name)
 
 static int compare_at(const void *a, const void *b, void *bytes)
 {
-	const char *x = (const char *)bytes + *(const uint32_t *)a, *y = (const char *)bytes + *(const uint32_t *)b;
+	const char *x = (const char *)bytes + *(const uint32_t *)a,
+	           *y = (const char *)bytes + *(const uint32_t *)b;
 	return strcmp(x, y); /* unsigned bytes, a prefix first: the order of name_compare */
 }
 

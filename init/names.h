@@ -10,9 +10,9 @@
 
 /* The names in directory DIR but "." and "..", sorted by name_compare. LIST is zeroed first. */
 struct names {
-	char *bytes;    /* NUL-terminated names, one after another */
+	char *bytes; /* NUL-terminated names, one after another */
 	size_t used, room;
-	uint32_t *at;   /* where in BYTES each begins; COUNT + 1 of them */
+	uint32_t *at; /* where in BYTES each begins; COUNT + 1 of them */
 	uint32_t count, at_room;
 };
 bool names_read(int dir, struct names *list);

@@ -21,6 +21,7 @@ void lookup_enter(struct lookup *lookup, uint32_t dir); /* NO_ENTRY: a directory
 
 /* Find NAME; names must be asked for in rising order since lookup_enter. *FOUND tells whether ENTRY is set;
  * it is valid until the next call. False only when the index cannot be read. */
-bool lookup_find(struct lookup *lookup, struct text name, struct entry *entry, bool *found, struct fault *fault);
+bool lookup_find(struct lookup *lookup, struct text name, struct entry *entry, bool *found,
+                 struct fault *fault);
 
 #endif

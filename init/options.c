@@ -148,9 +148,11 @@ static bool apply_valued(struct options *o, int option, char *value, struct faul
 		return *value ? true : usage(fault, "--dest", "wants a directory");
 	case OPT_EXPECT:
 		o->expect = value;
-		return is_id(value) ? true : usage(fault, "--expect", "wants a bundle id, 32 hexadecimal digits");
+		return is_id(value) ? true
+		                    : usage(fault, "--expect", "wants a bundle id, 32 hexadecimal digits");
 	case OPT_THREADS:
-		return parse_number(value, 1, 64, &o->threads) || usage(fault, "--threads", "wants a number from 1 to 64");
+		return parse_number(value, 1, 64, &o->threads) ||
+		       usage(fault, "--threads", "wants a number from 1 to 64");
 	case OPT_LOCK_TIMEOUT:
 		return parse_number(value, 0, 86400, &o->lock_timeout) ||
 		       usage(fault, "--lock-timeout", "wants seconds, 0 to 86400");
@@ -220,7 +222,8 @@ static int take_command(struct options *o, int argc, char **argv)
 
 bool options_parse(struct options *o, int argc, char **argv, struct fault *fault)
 {
-	*o = (struct options){.lock_timeout = 60, .space_check = true, .owners = true, .dest = getenv("DECANT_DEST")};
+	*o = (struct options){
+	    .lock_timeout = 60, .space_check = true, .owners = true, .dest = getenv("DECANT_DEST")};
 	if (o->dest && !*o->dest)
 		o->dest = NULL;
 	int skip = take_command(o, argc, argv);
@@ -233,7 +236,8 @@ bool options_parse(struct options *o, int argc, char **argv, struct fault *fault
 		if (option == -1)
 			break;
 		if (option == '?' || option == ':')
-			return usage(fault, word ? word : "decant", option == '?' ? "no such option" : "wants a value");
+			return usage(fault, word ? word : "decant",
+			             option == '?' ? "no such option" : "wants a value");
 		if (!(commands_of(option) & BIT(command)))
 			return usage(fault, word ? word : "decant", "does not go with this command");
 		if (optarg ? !apply_valued(o, option, optarg, fault) : (apply_flag(o, option), false))

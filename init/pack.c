@@ -9,12 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <zstd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "encode.h"
 #include "fault.h"
+#include "hash.h"
 #include "ignore.h"
 #include "io.h"
 #include "layout.h"
@@ -25,6 +22,7 @@
 #include "scan.h"
 #include "stop.h"
 #include "workers.h"
+#include <zstd.h>
 
 #ifndef DECANT_VERSION
 #define DECANT_VERSION "0"
@@ -127,7 +125,8 @@ static bool write_bundle(int fd, const char *name, const struct encoded *e, stru
 static void parent_of(const char *path, char *dir)
 {
 	const char *slash = strrchr(path, '/');
-	snprintf(dir, PATH_LEN_MAX + 1, "%.*s", slash ? (int)(slash - path + (slash == path)) : 1, slash ? path : ".");
+	snprintf(dir, PATH_LEN_MAX + 1, "%.*s", slash ? (int)(slash - path + (slash == path)) : 1,
+	         slash ? path : ".");
 }
 
 /* Write the bundle under a temporary name beside OUTPUT, then give it its name. */
@@ -161,12 +160,14 @@ static void note_left_out(const struct log *log, const struct tree *t)
 		log_note(log, t->path, text);
 	}
 	if (t->setid_dropped) {
-		snprintf(text, sizeof text, "note: dropped setuid, setgid or sticky bits of %u names (--setid keeps them)",
+		snprintf(text, sizeof text,
+		         "note: dropped setuid, setgid or sticky bits of %u names (--setid keeps them)",
 		         t->setid_dropped);
 		log_note(log, t->path, text);
 	}
 	if ((t->dirs[0].node.mode & 0005) != 0005) {
-		snprintf(text, sizeof text, "note: has mode %04o, and so will the volume: others cannot read it",
+		snprintf(text, sizeof text,
+		         "note: has mode %04o, and so will the volume: others cannot read it",
 		         (unsigned)t->dirs[0].node.mode);
 		log_note(log, t->path, text);
 	}
@@ -178,15 +179,16 @@ static void summarize(const struct pack_options *o, const struct log *log, const
 	uint64_t content = 0;
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		content += t->entries[i].type == ENTRY_FILE ? t->entries[i].size : 0;
-	log_packed(log, &(struct summary){
-	                    .dest = o->output ? o->output : "standard output",
-	                    .id = e->id,
-	                    .revision = {o->revision, strlen(o->revision)},
-	                    .files = t->entry_count,
-	                    .bytes = content,
-	                    .seconds = seconds,
-	                    .handled_bytes = content,
-	                },
+	log_packed(log,
+	           &(struct summary){
+	               .dest = o->output ? o->output : "standard output",
+	               .id = e->id,
+	               .revision = {o->revision, strlen(o->revision)},
+	               .files = t->entry_count,
+	               .bytes = content,
+	               .seconds = seconds,
+	               .handled_bytes = content,
+	           },
 	           e->index_size + e->data_size);
 }
 
@@ -209,12 +211,22 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	snprintf(packer, sizeof packer, "decant %s zstd %s", DECANT_VERSION, ZSTD_versionString());
 	progress_begin(&clock, log, o->source, 0);
 	const struct scan_options scanning = {
-	    .ignore = &ignore, .ignore_file = o->no_ignore_file ? NULL : IGNORE_FILE,
-	    .preserve_owner = o->preserve_owner, .uid = o->uid, .gid = o->gid, .clamp = o->clamp, .epoch = o->epoch,
-	    .skip_special = o->skip_special, .setid = o->setid, .xattrs = o->xattrs,
+	    .ignore = &ignore,
+	    .ignore_file = o->no_ignore_file ? NULL : IGNORE_FILE,
+	    .preserve_owner = o->preserve_owner,
+	    .uid = o->uid,
+	    .gid = o->gid,
+	    .clamp = o->clamp,
+	    .epoch = o->epoch,
+	    .skip_special = o->skip_special,
+	    .setid = o->setid,
+	    .xattrs = o->xattrs,
 	};
 	const struct encode_options encoding = {
-	    .level = o->level, .dest = o->dest, .revision = o->revision, .packer = packer,
+	    .level = o->level,
+	    .dest = o->dest,
+	    .revision = o->revision,
+	    .packer = packer,
 	    .threads = o->threads ? o->threads : workers_allowed(worker_bytes(o->level)),
 	};
 	if (o->output)
@@ -252,8 +264,8 @@ int main(int argc, char **argv)
 	if (parsed && options.help)
 		fputs(pack_options_help, stdout);
 	else if (parsed && options.version)
-		printf("decant-pack %s (zstd %s, xxHash %u.%u.%u)\n", DECANT_VERSION, ZSTD_versionString(),
-		       XXH_VERSION_NUMBER / 10000, XXH_VERSION_NUMBER / 100 % 100, XXH_VERSION_NUMBER % 100);
+		printf("decant-pack %s (zstd %s, xxHash %s)\n", DECANT_VERSION, ZSTD_versionString(),
+		       hash_version());
 	else if (parsed)
 		pack(&options, &log, mask, &fault);
 	if (fflush(stdout) != 0)

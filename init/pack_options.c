@@ -91,7 +91,8 @@ static bool parse_number(const char *text, char end, unsigned long long low, uns
 	errno = 0;
 	*out = strtoull(text, &after, 10);
 	*rest = after;
-	return !errno && after != text && *text >= '0' && *text <= '9' && *after == end && *out >= low && *out <= high;
+	return !errno && after != text && *text >= '0' && *text <= '9' && *after == end && *out >= low &&
+	       *out <= high;
 }
 
 static bool parse_owner(struct pack_options *o, const char *text)
@@ -106,7 +107,8 @@ static bool parse_owner(struct pack_options *o, const char *text)
 	return true;
 }
 
-static bool set_text(const char **field, const char *value, size_t most, const char *option, struct fault *fault)
+static bool set_text(const char **field, const char *value, size_t most, const char *option,
+                     struct fault *fault)
 {
 	*field = value;
 	return strlen(value) <= most || usage(fault, option, "is too long");
@@ -123,7 +125,8 @@ static bool apply_valued(struct pack_options *o, int option, const char *value, 
 		return (*value && strlen(value) < PATH_LEN_MAX) || usage(fault, "-o", "wants a file");
 	case OPT_DEST:
 		o->dest = value;
-		return dest_valid(value, strlen(value)) || usage(fault, "--dest", "wants an absolute path without . and ..");
+		return dest_valid(value, strlen(value)) ||
+		       usage(fault, "--dest", "wants an absolute path without . and ..");
 	case OPT_REVISION:
 		return set_text(&o->revision, value, 1024, "--revision", fault);
 	case OPT_LEVEL:

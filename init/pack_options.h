@@ -9,18 +9,18 @@
 #include "fault.h"
 
 struct pack_options {
-	const char *source;     /* DIR */
-	const char *output;     /* -o; NULL: standard output */
-	const char *dest;       /* --dest, or "" */
-	const char *revision;   /* --revision, or "" */
+	const char *source;   /* DIR */
+	const char *output;   /* -o; NULL: standard output */
+	const char *dest;     /* --dest, or "" */
+	const char *revision; /* --revision, or "" */
 	const char *ignore_file;
-	const char **excludes;  /* owned */
+	const char **excludes; /* owned */
 	size_t exclude_count;
 	int level;
-	unsigned threads;       /* 0: as many as workers_allowed() says */
+	unsigned threads; /* 0: as many as workers_allowed() says */
 	uint32_t uid, gid;
 	bool preserve_owner, no_ignore_file, skip_special, setid, xattrs, quiet, json, help, version;
-	bool clamp;             /* SOURCE_DATE_EPOCH is set, to EPOCH */
+	bool clamp; /* SOURCE_DATE_EPOCH is set, to EPOCH */
 	int64_t epoch;
 };
 

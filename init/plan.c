@@ -17,13 +17,14 @@ struct planner {
 	struct state *state;
 	const struct dest *dest;
 	uint32_t unit;
-	bool same;          /* the volume holds this very bundle */
-	uint32_t *held_dir; /* for each directory its number in the held bundle; NULL when SAME or nothing held */
+	bool same; /* the volume holds this very bundle */
+	uint32_t
+	    *held_dir; /* for each directory its number in the held bundle; NULL when SAME or nothing held */
 	struct worker {
 		struct reader reader, links;
 		struct lookup held;
 		uint64_t count[5], dirs, bytes, disk;
-	} *workers;
+	} * workers;
 };
 
 /* What the planner knows of the directory that it is in. */
@@ -70,7 +71,8 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 
 	if (place->fd >= 0) {
 		if (fstat(place->fd, &st) != 0)
-			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0}, "stat", fault);
+			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0},
+			                  "stat", fault);
 		bool right = dest_differs(p->dest, &st, &meta) == 0;
 		if (dir.xattrs.len && !(p->same && is_untouched(p, &st)))
 			right = false;
@@ -107,7 +109,8 @@ static enum action judge_symlink(const struct planner *p, const struct place *pl
 
 	if (st->st_size != (off_t)e->target.len)
 		return ACTION_REPLACE;
-	if (!held || !is_untouched(p, st) || held->type != ENTRY_SYMLINK || !same_text(held->target, e->target)) {
+	if (!held || !is_untouched(p, st) || held->type != ENTRY_SYMLINK ||
+	    !same_text(held->target, e->target)) {
 		ssize_t n = readlinkat(place->fd, name, target, sizeof target);
 		if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
 			return ACTION_REPLACE;
@@ -126,7 +129,8 @@ static bool judge_link(struct planner *p, struct worker *w, const struct entry *
 	char name[NAME_LEN_MAX + 1];
 
 	*action = ACTION_REPLACE;
-	if (!reader_block(&w->links, frame, fault) || !open_place(p, &place, catalog_dir_of(c, number), fault))
+	if (!reader_block(&w->links, frame, fault) ||
+	    !open_place(p, &place, catalog_dir_of(c, number), fault))
 		return false;
 	struct text text = block_entry(&w->links.block, number - c->frame_first[frame]).name;
 	memcpy(name, text.s, text.len);

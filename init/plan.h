@@ -1,4 +1,5 @@
-/* plan.h - looks at a volume that is not new and decides, entry by entry, what a fill must do. Changes nothing.
+/* plan.h - looks at a volume that is not new and decides, entry by entry, what a fill must do. Changes
+ * nothing.
  *
  * An entry is kept unread only when three things agree: the state says that the volume holds it with the
  * wanted content, the state is trusted (state.h), and the file's size, owner, mode, mtime, number of links
@@ -16,20 +17,20 @@
 #include "state.h"
 
 enum action {
-	ACTION_KEEP,     /* right already */
-	ACTION_AMEND,    /* content right, metadata not */
-	ACTION_CHECK,    /* exists, content not known: compare, then keep, amend or replace */
-	ACTION_NEW,      /* nothing of this name */
-	ACTION_REPLACE,  /* something else, or other content */
+	ACTION_KEEP,    /* right already */
+	ACTION_AMEND,   /* content right, metadata not */
+	ACTION_CHECK,   /* exists, content not known: compare, then keep, amend or replace */
+	ACTION_NEW,     /* nothing of this name */
+	ACTION_REPLACE, /* something else, or other content */
 };
 
 struct plan {
-	uint8_t *entry;   /* an enum action for each entry; owned */
-	uint8_t *dir;     /* for each directory: KEEP, AMEND, NEW, REPLACE (something else has its name) */
+	uint8_t *entry;    /* an enum action for each entry; owned */
+	uint8_t *dir;      /* for each directory: KEEP, AMEND, NEW, REPLACE (something else has its name) */
 	uint64_t count[5]; /* entries by action */
-	uint64_t dirs;    /* directories that are not KEEP */
-	uint64_t bytes;   /* of content to write at most: CHECK, NEW, REPLACE */
-	uint64_t disk;    /* the same in file system blocks of UNIT bytes, files with holes left out */
+	uint64_t dirs;     /* directories that are not KEEP */
+	uint64_t bytes;    /* of content to write at most: CHECK, NEW, REPLACE */
+	uint64_t disk;     /* the same in file system blocks of UNIT bytes, files with holes left out */
 };
 
 /* Fill in PLAN for BUNDLE on the volume of STATE, whose root exists. Pass plan_free in any case. */

@@ -40,8 +40,8 @@ static void *work(void *argument)
 }
 
 bool pool_run(unsigned workers, uint32_t jobs,
-              bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault), void *context,
-              struct pool **self, struct fault *fault)
+              bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault),
+              void *context, struct pool **self, struct fault *fault)
 {
 	struct pool pool = {.jobs = jobs, .job = job, .context = context, .fault = fault};
 	struct worker all[WORKERS_MAX];

@@ -18,10 +18,10 @@
 #define WORKERS_MAX 64
 
 struct pool {
-	pthread_mutex_t lock;    /* guards all below, and whatever jobs share by pool_lock */
+	pthread_mutex_t lock; /* guards all below, and whatever jobs share by pool_lock */
 	pthread_cond_t changed;
 	uint32_t next, jobs;
-	uint32_t turn;           /* the job whose turn it is, see pool_turn */
+	uint32_t turn; /* the job whose turn it is, see pool_turn */
 	bool stopping;
 	struct fault *fault;
 	bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault);
@@ -31,8 +31,8 @@ struct pool {
 /* Run JOB for each number below JOBS on up to WORKERS threads (fewer when threads cannot be had, which is
  * no error). Returns false with *FAULT set when a job failed or a signal asked to stop. */
 bool pool_run(unsigned workers, uint32_t jobs,
-              bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault), void *context,
-              struct pool **self, struct fault *fault);
+              bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault),
+              void *context, struct pool **self, struct fault *fault);
 
 /* For use inside jobs. pool_wait releases the lock, waits for a pool_wake, takes the lock again. */
 void pool_lock(struct pool *pool);

@@ -25,23 +25,23 @@ struct large {
 	struct large *next;
 	uint32_t entry, dir;
 	int fd;
-	uint64_t left;          /* bytes not written yet */
-	struct entry e;         /* its name and xattrs are copies, in BYTES */
+	uint64_t left;  /* bytes not written yet */
+	struct entry e; /* its name and xattrs are copies, in BYTES */
 	char bytes[];
 };
 
 struct worker {
 	struct reader reader;
-	uint32_t dir;           /* directory that FD is open for, or NO_ENTRY */
+	uint32_t dir; /* directory that FD is open for, or NO_ENTRY */
 	int fd;
-	uint32_t here;          /* directory of the entry in hand, for messages */
-	struct habit habit;     /* of the directory that files are made in */
+	uint32_t here;      /* directory of the entry in hand, for messages */
+	struct habit habit; /* of the directory that files are made in */
 };
 
 struct pourer {
 	struct fill *fill;
 	struct pool *pool;
-	struct large *large;    /* guarded by the pool's lock */
+	struct large *large; /* guarded by the pool's lock */
 	struct worker workers[WORKERS_MAX];
 };
 
@@ -52,7 +52,8 @@ static bool wants(const struct fill *f, uint32_t entry, unsigned actions)
 	return actions >> fill_action(f, entry) & 1;
 }
 
-static bool failed(const struct pourer *p, uint32_t dir, struct text name, const char *action, struct fault *fault)
+static bool failed(const struct pourer *p, uint32_t dir, struct text name, const char *action,
+                   struct fault *fault)
 {
 	return dest_fault(p->fill->dest, &p->fill->bundle->catalog, dir, name, action, fault);
 }
@@ -74,7 +75,8 @@ static bool enter(struct pourer *p, struct worker *w, uint32_t dir, struct fault
 }
 
 /* Where entry NUMBER is made: its directory and name, or tmp and its number. */
-static int target(const struct pourer *p, const struct worker *w, uint32_t number, const struct entry *e, char *name)
+static int target(const struct pourer *p, const struct worker *w, uint32_t number, const struct entry *e,
+                  char *name)
 {
 	if (!p->fill->fresh) {
 		snprintf(name, NAME_LEN_MAX + 1, "%u", number);
@@ -89,7 +91,8 @@ static bool write_piece(int fd, const struct entry *e, const unsigned char *data
 {
 	if (size == 0)
 		return true;
-	return e->flags & ENTRY_HOLES ? dest_write_holes(fd, data, size, at) : write_full(fd, data, size, (int64_t)at);
+	return e->flags & ENTRY_HOLES ? dest_write_holes(fd, data, size, at)
+	                              : write_full(fd, data, size, (int64_t)at);
 }
 
 /* Give a file whose bytes are all written its metadata, and close it. */
@@ -151,8 +154,8 @@ static struct large *large_find(struct pourer *p, uint32_t number)
 }
 
 /* Write SIZE bytes of a large file at offset AT; the last piece finishes it. */
-static bool large_write(struct pourer *p, struct worker *w, struct large *l, const unsigned char *data, size_t size,
-                        uint64_t at, struct fault *fault)
+static bool large_write(struct pourer *p, struct worker *w, struct large *l, const unsigned char *data,
+                        size_t size, uint64_t at, struct fault *fault)
 {
 	if (!write_piece(l->fd, &l->e, data, size, at))
 		return failed(p, l->dir, l->e.name, "write", fault);
@@ -192,8 +195,8 @@ static bool same_content(int fd, const unsigned char *data, uint64_t size)
 
 /* What becomes of file NUMBER, which has the right size: compare it with DATA. What cannot be read, or has
  * become something else, is replaced. */
-static enum action check(const struct pourer *p, const struct worker *w, const struct entry *e, const char *name,
-                         const unsigned char *data)
+static enum action check(const struct pourer *p, const struct worker *w, const struct entry *e,
+                         const char *name, const unsigned char *data)
 {
 	struct metadata meta = metadata_of_entry(e);
 	enum action action = ACTION_REPLACE;
@@ -204,13 +207,14 @@ static enum action check(const struct pourer *p, const struct worker *w, const s
 		return action;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
 	    same_content(fd, data, e->size))
-		action = e->xattrs.len || dest_differs(p->fill->dest, &st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+		action =
+		    e->xattrs.len || dest_differs(p->fill->dest, &st, &meta) ? ACTION_AMEND : ACTION_KEEP;
 	close_fd(&fd);
 	return action;
 }
 
-static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const struct entry *e, uint64_t room,
-                      struct fault *fault)
+static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const struct entry *e,
+                      uint64_t room, struct fault *fault)
 {
 	struct metadata meta = metadata_of_entry(e);
 	const unsigned char *data = w->reader.frame_plain + e->offset;
@@ -240,8 +244,8 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	return finish(p, w, w->here, e, &fd, fault);
 }
 
-static bool pour_entry(struct pourer *p, struct worker *w, uint32_t number, const struct entry *e, uint64_t room,
-                       struct fault *fault)
+static bool pour_entry(struct pourer *p, struct worker *w, uint32_t number, const struct entry *e,
+                       uint64_t room, struct fault *fault)
 {
 	struct metadata meta = metadata_of_entry(e);
 	char name[NAME_LEN_MAX + 1];
@@ -301,7 +305,8 @@ static bool pour_frame(void *context, unsigned worker, uint32_t number, struct f
 		return true;
 	if (!reader_unpack(&w->reader, number, fault))
 		return false;
-	if (frame.carried != NO_ENTRY && wants(f, frame.carried, WRITTEN) && !pour_carried(p, w, &frame, fault))
+	if (frame.carried != NO_ENTRY && wants(f, frame.carried, WRITTEN) &&
+	    !pour_carried(p, w, &frame, fault))
 		return false;
 	while (span_next(&spans, &span)) {
 		w->here = span.dir;

@@ -13,12 +13,13 @@
 struct pruner {
 	struct fill *fill;
 	struct bundle *past;
-	uint32_t *map;         /* for each directory of PAST its number now */
-	struct reader reader;  /* of PAST */
-	struct lookup now;     /* of the bundle being filled */
+	uint32_t *map;        /* for each directory of PAST its number now */
+	struct reader reader; /* of PAST */
+	struct lookup now;    /* of the bundle being filled */
 };
 
-static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action, struct fault *fault)
+static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action,
+                   struct fault *fault)
 {
 	return dest_fault(p->fill->dest, &p->past->catalog, dir, name, action, fault);
 }
@@ -47,7 +48,8 @@ static bool prune_entry(struct pruner *p, uint32_t dir, int fd, struct text name
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (errno == EPERM) /* a directory, on some file systems; or it may not be removed */
-		return dest_rmdir(fd, path) || errno == ENOTEMPTY || errno == EEXIST || failed(p, dir, name, "remove", fault);
+		return dest_rmdir(fd, path) || errno == ENOTEMPTY || errno == EEXIST ||
+		       failed(p, dir, name, "remove", fault);
 	else if (errno != ENOENT && errno != EISDIR)
 		return failed(p, dir, name, "remove", fault);
 	return true;
@@ -152,7 +154,8 @@ static bool remove_stranger(void *context, uint32_t number, int fd, const char *
 	struct fill *f = context;
 	if (!dest_unlink(fd, name) && errno != ENOENT &&
 	    ((errno != EISDIR && errno != EPERM) || !state_discard(&f->state, fd, name)))
-		return dest_fault(f->dest, &f->bundle->catalog, number, (struct text){name, strlen(name)}, "remove", fault);
+		return dest_fault(f->dest, &f->bundle->catalog, number, (struct text){name, strlen(name)},
+		                  "remove", fault);
 	atomic_fetch_add(&f->progress.removed, 1);
 	return true;
 }

@@ -18,7 +18,8 @@ struct publisher {
 	struct reader readers[WORKERS_MAX], links[WORKERS_MAX];
 };
 
-static bool failed(const struct fill *f, uint32_t dir, struct text name, const char *action, struct fault *fault)
+static bool failed(const struct fill *f, uint32_t dir, struct text name, const char *action,
+                   struct fault *fault)
 {
 	return dest_fault(f->dest, &f->bundle->catalog, dir, name, action, fault);
 }
@@ -86,8 +87,8 @@ static bool move_in(struct fill *f, const char *from, int dir, const char *name)
 {
 	if (dest_rename(f->state.tmp, from, dir, name))
 		return true;
-	return (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST) && state_discard(&f->state, dir, name) &&
-	       dest_rename(f->state.tmp, from, dir, name);
+	return (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST) &&
+	       state_discard(&f->state, dir, name) && dest_rename(f->state.tmp, from, dir, name);
 }
 
 /* The metadata of a file or symbolic link that has the right content. */
@@ -113,7 +114,8 @@ static bool amend(const struct fill *f, int dir, const char *name, const struct 
 	return done;
 }
 
-static bool publish_entry(struct publisher *p, int dir, uint32_t number, const struct entry *e, const char **action)
+static bool publish_entry(struct publisher *p, int dir, uint32_t number, const struct entry *e,
+                          const char **action)
 {
 	char name[NAME_LEN_MAX + 1], from[16];
 
@@ -162,7 +164,8 @@ static bool is_linked(int target_dir, const char *target, int dir, const char *n
 {
 	struct stat a, b;
 	return fstatat(target_dir, target, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	       fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
 }
 
 static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t number, const struct entry *e,

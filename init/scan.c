@@ -18,7 +18,8 @@
 struct scanner {
 	struct tree *tree;
 	const struct scan_options *options;
-	/* The first entry of each file with several names, by device and inode; open addressing, a power of 2. */
+	/* The first entry of each file with several names, by device and inode; open addressing, a power
+	 * of 2. */
 	uint32_t *inodes;
 	uint32_t inode_room, inode_count;
 };
@@ -105,7 +106,8 @@ static bool grow(void *array, uint32_t count, uint32_t *room, size_t size)
 
 static bool keeps_xattr(const struct scanner *s, const char *name)
 {
-	return strncmp(name, "user.", 5) == 0 || (s->options->setid && strcmp(name, "security.capability") == 0);
+	return strncmp(name, "user.", 5) == 0 ||
+	       (s->options->setid && strcmp(name, "security.capability") == 0);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -164,8 +166,8 @@ static bool read_xattrs(struct scanner *s, struct node *node, const char *path, 
 	return true;
 }
 
-static bool fill_node(struct scanner *s, struct node *node, const char *name, uint32_t parent, const struct stat *st,
-                      struct fault *fault)
+static bool fill_node(struct scanner *s, struct node *node, const char *name, uint32_t parent,
+                      const struct stat *st, struct fault *fault)
 {
 	const struct scan_options *o = s->options;
 	uint32_t setid = st->st_mode & SETID_MASK;
@@ -193,7 +195,8 @@ static uint32_t *find_inode(const struct scanner *s, uint64_t dev, uint64_t ino)
 	uint64_t hash = (ino ^ dev << 32) * UINT64_C(0x9e3779b97f4a7c15);
 	for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
 		uint32_t *slot = &s->inodes[i & (s->inode_room - 1)];
-		if (*slot == NO_NODE || (s->tree->entries[*slot].dev == dev && s->tree->entries[*slot].ino == ino))
+		if (*slot == NO_NODE ||
+		    (s->tree->entries[*slot].dev == dev && s->tree->entries[*slot].ino == ino))
 			return slot;
 	}
 }
@@ -233,11 +236,13 @@ static bool note_inode(struct scanner *s, uint32_t number, struct fault *fault)
 	char *name = e->node.name;
 	uint32_t parent = e->node.parent;
 	free(e->node.xattrs);
-	*e = (struct tree_entry){.type = ENTRY_HARDLINK, .size = *slot, .node = {.name = name, .parent = parent}};
+	*e = (struct tree_entry){
+	    .type = ENTRY_HARDLINK, .size = *slot, .node = {.name = name, .parent = parent}};
 	return true;
 }
 
-static bool read_target(struct scanner *s, struct tree_entry *e, int dir, const char *path, struct fault *fault)
+static bool read_target(struct scanner *s, struct tree_entry *e, int dir, const char *path,
+                        struct fault *fault)
 {
 	char target[PATH_LEN_MAX + 2];
 	ssize_t len = readlinkat(dir, e->node.name, target, sizeof target - 1);
@@ -285,8 +290,8 @@ static const char *special_name(mode_t mode)
 }
 
 /* What is to become of NAME: an entry, a directory (*IS_DIR) to go into later, or nothing (*SKIP). */
-static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, const char *path, struct stat *st,
-                    bool *skip, struct fault *fault)
+static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, const char *path,
+                    struct stat *st, bool *skip, struct fault *fault)
 {
 	const struct scan_options *o = s->options;
 	*skip = false;
@@ -318,8 +323,8 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
                      struct fault *fault);
 
 /* Add directory NAME and all below it; take it back when it is ignored and nothing in it is not. */
-static bool add_dir(struct scanner *s, uint32_t parent, const char *name, const char *path, const struct stat *st,
-                    struct fault *fault)
+static bool add_dir(struct scanner *s, uint32_t parent, const char *name, const char *path,
+                    const struct stat *st, struct fault *fault)
 {
 	struct tree *t = s->tree;
 
@@ -344,8 +349,8 @@ static bool add_dir(struct scanner *s, uint32_t parent, const char *name, const 
 }
 
 /* Entries first, then the directories, each in the order of the names. */
-static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct names *names, struct stat *stats,
-                       struct fault *fault)
+static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct names *names,
+                       struct stat *stats, struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 1];
 
@@ -359,7 +364,8 @@ static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct 
 			return false;
 		if (skip)
 			stats[i].st_mode = 0;
-		else if (!S_ISDIR(stats[i].st_mode) && !add_entry(s, number, fd, name, path, &stats[i], fault))
+		else if (!S_ISDIR(stats[i].st_mode) &&
+		         !add_entry(s, number, fd, name, path, &stats[i], fault))
 			return false;
 	}
 	s->tree->dirs[number].count = s->tree->entry_count - s->tree->dirs[number].first;

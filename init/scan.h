@@ -8,18 +8,18 @@
 
 struct scan_options {
 	const struct ignore *ignore;
-	const char *ignore_file;  /* name at the root that is never packed, or NULL */
+	const char *ignore_file; /* name at the root that is never packed, or NULL */
 	bool preserve_owner;
-	uint32_t uid, gid;        /* for everything, without PRESERVE_OWNER */
-	bool clamp;               /* SOURCE_DATE_EPOCH: no mtime is later than EPOCH */
+	uint32_t uid, gid; /* for everything, without PRESERVE_OWNER */
+	bool clamp;        /* SOURCE_DATE_EPOCH: no mtime is later than EPOCH */
 	int64_t epoch;
-	bool skip_special;        /* leave sockets, fifos and devices out instead of refusing */
-	bool setid;               /* keep setuid, setgid, sticky bits and file capabilities */
+	bool skip_special; /* leave sockets, fifos and devices out instead of refusing */
+	bool setid;        /* keep setuid, setgid, sticky bits and file capabilities */
 	bool xattrs;
 };
 
-/* Scan the directory PATH. Sockets, fifos, devices, names that the format reserves and paths that are too long
- * are faults (EXIT_VOLUME) that name the path. Pass tree_free in any case. */
+/* Scan the directory PATH. Sockets, fifos, devices, names that the format reserves and paths that are too
+ * long are faults (EXIT_VOLUME) that name the path. Pass tree_free in any case. */
 bool scan(struct tree *tree, const char *path, const struct scan_options *options, struct fault *fault);
 
 #endif

@@ -42,7 +42,8 @@ static void print_time(int64_t seconds, uint32_t nsec)
 static void print_name(const struct options *o, const char *dir, struct text name, const char *end)
 {
 	char path[2 * PATH_LEN_MAX], safe[4 * sizeof path];
-	int n = snprintf(path, sizeof path, "%s%s%.*s%s", dir, *dir && name.len ? "/" : "", (int)name.len, name.s, end);
+	int n = snprintf(path, sizeof path, "%s%s%.*s%s", dir, *dir && name.len ? "/" : "", (int)name.len,
+	                 name.s, end);
 	if (o->null)
 		fwrite(path, 1, (size_t)n, stdout);
 	else
@@ -72,8 +73,8 @@ static bool print_target(struct reader *r, const struct options *o, uint32_t num
 	return true;
 }
 
-static bool print_entry(const struct options *o, const char *dir, const struct entry *e, struct reader *targets,
-                        struct fault *fault)
+static bool print_entry(const struct options *o, const char *dir, const struct entry *e,
+                        struct reader *targets, struct fault *fault)
 {
 	static const char types[] = "-lh";
 	struct metadata meta = metadata_of_entry(e);
@@ -202,7 +203,8 @@ static bool show_volume(const struct options *o, const char *name, struct fault 
 		if (gmtime_r(&t, &tm))
 			strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
 		/* What follows the index in the bundle is not known here. */
-		state.held.size = bundle_index_size(&state.held) + LEAD_TOTAL + state.held.catalog.head.data_packed;
+		state.held.size =
+		    bundle_index_size(&state.held) + LEAD_TOTAL + state.held.catalog.head.data_packed;
 		print_catalog(o, &state.held);
 		print_text(o, "filled", (struct text){when, strlen(when)});
 		print_text(o, "synced", state.synced ? (struct text){"yes", 3} : (struct text){"no", 2});

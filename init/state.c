@@ -8,31 +8,30 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "bytes.h"
+#include "hash.h"
 #include "io.h"
 #include "stop.h"
 
 /* The state file: this head, then the bundle's index as it stands in the bundle. */
 #define STATE_MAGIC "dcntstat"
 enum {
-	STATE_VERSION = 8,  /* u16 */
-	STATE_FLAGS = 10,   /* u16 */
-	STATE_BOOT = 16,    /* 36 bytes: /proc/sys/kernel/random/boot_id, or zeros */
-	STATE_TIME = 52,    /* i64, seconds since 1970 */
-	STATE_SUM = 60,     /* u64, XXH3-64 of the 60 bytes before */
+	STATE_VERSION = 8, /* u16 */
+	STATE_FLAGS = 10,  /* u16 */
+	STATE_BOOT = 16,   /* 36 bytes: /proc/sys/kernel/random/boot_id, or zeros */
+	STATE_TIME = 52,   /* i64, seconds since 1970 */
+	STATE_SUM = 60,    /* u64, XXH3-64 of the 60 bytes before */
 	STATE_SIZE = 68,
-	STATE_SYNCED = 1,   /* flag: all of the volume was on disk before this file was */
-	STATE_DONE = 2      /* flag: not a journal */
+	STATE_SYNCED = 1, /* flag: all of the volume was on disk before this file was */
+	STATE_DONE = 2    /* flag: not a journal */
 };
 
 static bool fail(const struct state *s, struct fault *fault, const char *name, const char *action)
 {
 	char object[PATH_LEN_MAX + 64];
 	int error = errno;
-	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s%s", PATH_LEN_MAX, s->dest->path, *name ? "/" : "", name);
+	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s%s", PATH_LEN_MAX, s->dest->path,
+	         *name ? "/" : "", name);
 	return fault_errno(fault, error, object, action);
 }
 
@@ -57,7 +56,8 @@ static bool open_dir(struct state *s, struct fault *fault)
 	if (!is_private(&st)) {
 		char object[PATH_LEN_MAX + 16];
 		snprintf(object, sizeof object, "%.*s/" STATE_DIR, PATH_LEN_MAX, s->dest->path);
-		return fault_set(fault, EXIT_VOLUME, object, "open", "belongs to, or can be written by, somebody else");
+		return fault_set(fault, EXIT_VOLUME, object, "open",
+		                 "belongs to, or can be written by, somebody else");
 	}
 	return true;
 }
@@ -73,7 +73,8 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 		return fail(s, fault, "lock", "open");
 	errno = ENOTDIR;
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
-		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock", STATE_DIR "/lock is not a plain file");
+		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
+		                 STATE_DIR "/lock is not a plain file");
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += timeout;
 	while (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
@@ -115,7 +116,8 @@ void state_close(struct state *s)
 
 /* Open the index in file NAME of .decant as B; HEAD gets the file's head, ST its status. False when it is
  * not whole or not ours; that is no error. */
-static bool open_index(struct state *s, const char *name, struct bundle *b, unsigned char *head, struct stat *st)
+static bool open_index(struct state *s, const char *name, struct bundle *b, unsigned char *head,
+                       struct stat *st)
 {
 	struct fault ignored = {.code = EXIT_DONE};
 	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -124,7 +126,8 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		return false;
 	if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1 || !is_private(st) ||
 	    read_full(fd, head, STATE_SIZE, 0) != STATE_SIZE || memcmp(head, STATE_MAGIC, 8) != 0 ||
-	    get16(head + STATE_VERSION) != BUNDLE_VERSION || get64(head + STATE_SUM) != XXH3_64bits(head, STATE_SUM)) {
+	    get16(head + STATE_VERSION) != BUNDLE_VERSION ||
+	    get64(head + STATE_SUM) != hash64(head, STATE_SUM)) {
 		close(fd);
 		return false;
 	}
@@ -179,7 +182,8 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 		return fail(s, fault, "", "open");
 	if (s->dir >= 0)
 		load_held(s);
-	return s->has_held || fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
+	return s->has_held ||
+	       fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
 }
 
 static void write_head(const struct state *s, unsigned char *head, unsigned flags)
@@ -190,7 +194,7 @@ static void write_head(const struct state *s, unsigned char *head, unsigned flag
 	put16(head + STATE_FLAGS, (uint16_t)flags);
 	memcpy(head + STATE_BOOT, s->dest->boot, sizeof s->dest->boot);
 	put64(head + STATE_TIME, (uint64_t)time(NULL));
-	put64(head + STATE_SUM, XXH3_64bits(head, STATE_SUM));
+	put64(head + STATE_SUM, hash64(head, STATE_SUM));
 }
 
 static void journal_name(char *name, size_t size, const char *id)
@@ -227,8 +231,9 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	if (fd < 0)
 		return fail(s, fault, "tmp/journal", "create");
 	write_head(s, head, 0);
-	bool done = write_full(fd, head, sizeof head, 0) ? bundle_index_copy(b, fd, STATE_SIZE, s->dest->path, fault)
-	                                                  : fail(s, fault, "tmp/journal", "write");
+	bool done = write_full(fd, head, sizeof head, 0)
+	                ? bundle_index_copy(b, fd, STATE_SIZE, s->dest->path, fault)
+	                : fail(s, fault, "tmp/journal", "write");
 	if (!close_fd(&fd) && done)
 		done = fail(s, fault, "tmp/journal", "close");
 	journal_name(name, sizeof name, b->id);
@@ -263,8 +268,8 @@ static bool remove_journals(struct state *s, struct fault *fault)
 		return fail(s, fault, "", "read");
 	for (uint32_t i = 0; i < names.count && !fault->code; i++) {
 		const char *name = names_get(&names, i).s;
-		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 && !dest_unlink(s->dir, name) &&
-		    (errno != EISDIR || !state_discard(s, s->dir, name)))
+		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 &&
+		    !dest_unlink(s->dir, name) && (errno != EISDIR || !state_discard(s, s->dir, name)))
 			fail(s, fault, name, "remove");
 	}
 	names_free(&names);

@@ -21,14 +21,14 @@
 
 struct state {
 	const struct dest *dest;
-	int dir, lock, tmp;       /* descriptors: .decant, .decant/lock, .decant/tmp */
-	struct bundle held;       /* index of the bundle that the volume holds */
+	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
+	struct bundle held; /* index of the bundle that the volume holds */
 	bool has_held;
-	bool trusted;             /* written in this boot, or synced to disk */
+	bool trusted; /* written in this boot, or synced to disk */
 	bool synced;
-	int64_t filled;           /* seconds since 1970 */
-	struct timespec changed;  /* the state file's ctime: what changed before, this fill has seen */
-	struct bundle *past;      /* the journals' indexes */
+	int64_t filled;          /* seconds since 1970 */
+	struct timespec changed; /* the state file's ctime: what changed before, this fill has seen */
+	struct bundle *past;     /* the journals' indexes */
 	unsigned pasts;
 	_Atomic unsigned discarded; /* how many names state_discard has given away */
 };

@@ -17,7 +17,8 @@ static bool is_kept_apart(uint32_t dir, struct text name)
 
 /* Names in a directory and names in the index both rise, so one pass over each is enough. */
 bool strangers_in(struct reader *r, uint32_t number, int fd, const struct dest *dest,
-                  bool (*visit)(void *context, uint32_t number, int fd, const char *name, struct fault *fault),
+                  bool (*visit)(void *context, uint32_t number, int fd, const char *name,
+                                struct fault *fault),
                   void *context, struct fault *fault)
 {
 	const struct catalog *c = &r->bundle->catalog;
@@ -52,7 +53,8 @@ bool strangers_in(struct reader *r, uint32_t number, int fd, const struct dest *
 }
 
 bool strangers_all(struct bundle *b, const struct dest *dest,
-                   bool (*visit)(void *context, uint32_t number, int fd, const char *name, struct fault *fault),
+                   bool (*visit)(void *context, uint32_t number, int fd, const char *name,
+                                 struct fault *fault),
                    void *context, struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 1];

@@ -10,12 +10,14 @@
  * in the order of the names; .decant and lost+found at the root are nobody's strangers. Stops, with false,
  * when VISIT returns false. READER is used for the directory's blocks. */
 bool strangers_in(struct reader *reader, uint32_t number, int fd, const struct dest *dest,
-                  bool (*visit)(void *context, uint32_t number, int fd, const char *name, struct fault *fault),
+                  bool (*visit)(void *context, uint32_t number, int fd, const char *name,
+                                struct fault *fault),
                   void *context, struct fault *fault);
 
 /* The same for all directories that are there, parents first. */
 bool strangers_all(struct bundle *bundle, const struct dest *dest,
-                   bool (*visit)(void *context, uint32_t number, int fd, const char *name, struct fault *fault),
+                   bool (*visit)(void *context, uint32_t number, int fd, const char *name,
+                                 struct fault *fault),
                    void *context, struct fault *fault);
 
 #endif

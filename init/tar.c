@@ -8,11 +8,20 @@
 
 /* Offsets and sizes in a ustar header block (pax(1), "ustar Header Block"). */
 enum {
-	NAME = 0, NAME_SIZE = 100,
-	MODE = 100, UID = 108, GID = 116,
-	SIZE = 124, MTIME = 136, CHECKSUM = 148,
-	TYPE = 156, LINK = 157, LINK_SIZE = 100,
-	MAGIC = 257, PREFIX = 345, PREFIX_SIZE = 155
+	NAME = 0,
+	NAME_SIZE = 100,
+	MODE = 100,
+	UID = 108,
+	GID = 116,
+	SIZE = 124,
+	MTIME = 136,
+	CHECKSUM = 148,
+	TYPE = 156,
+	LINK = 157,
+	LINK_SIZE = 100,
+	MAGIC = 257,
+	PREFIX = 345,
+	PREFIX_SIZE = 155
 };
 
 #define UID_MAX_USTAR 07777777u
@@ -102,7 +111,8 @@ static int split(const char *path)
 
 static bool is_utf8(const char *s)
 {
-	/* Without the fine print: what is wrongly taken for UTF-8 only lacks a record that few programs read. */
+	/* Without the fine print: what is wrongly taken for UTF-8 only lacks a record that few programs read.
+	 */
 	for (const unsigned char *p = (const unsigned char *)s; *p;) {
 		size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
 		if (n == 0)
@@ -164,11 +174,15 @@ static void put_block(struct sink *s, const struct tar_member *m, const char *pa
 	octal(block + UID, 7, m->uid <= UID_MAX_USTAR ? m->uid : 0);
 	octal(block + GID, 7, m->gid <= UID_MAX_USTAR ? m->gid : 0);
 	octal(block + SIZE, 11, m->size <= SIZE_MAX_USTAR ? m->size : 0);
-	octal(block + MTIME, 11, m->mtime >= 0 && (uint64_t)m->mtime <= SIZE_MAX_USTAR ? (uint64_t)m->mtime : 0);
+	octal(block + MTIME, 11,
+	      m->mtime >= 0 && (uint64_t)m->mtime <= SIZE_MAX_USTAR ? (uint64_t)m->mtime : 0);
 	block[TYPE] = (unsigned char)m->type;
 	if (m->link)
 		memcpy(block + LINK, m->link, strnlen(m->link, LINK_SIZE));
-	memcpy(block + MAGIC, "ustar\0" "00", 8);
+	memcpy(block + MAGIC,
+	       "ustar\0"
+	       "00",
+	       8);
 	memset(block + CHECKSUM, ' ', 8);
 	for (unsigned i = 0; i < TAR_BLOCK; i++)
 		sum += block[i];

@@ -10,9 +10,9 @@
 enum { TAR_BLOCK = 512, TAR_END = 1024 };
 
 struct tar_member {
-	char type;              /* '0' file, '1' hard link, '2' symbolic link, '5' directory */
-	const char *path;       /* a directory's ends in a slash */
-	const char *link;       /* target, or NULL */
+	char type;        /* '0' file, '1' hard link, '2' symbolic link, '5' directory */
+	const char *path; /* a directory's ends in a slash */
+	const char *link; /* target, or NULL */
 	uint32_t mode, uid, gid;
 	uint64_t size;
 	int64_t mtime;

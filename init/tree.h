@@ -19,20 +19,20 @@ struct node {
 	uint32_t mode, uid, gid; /* as they go into the bundle */
 	int64_t mtime;
 	uint32_t nsec;
-	unsigned char *xattrs;   /* the set as the index has it, or NULL */
+	unsigned char *xattrs; /* the set as the index has it, or NULL */
 	uint32_t xattr_len;
 };
 
 struct tree_dir {
 	struct node node;
-	uint32_t first, count;   /* its entries */
+	uint32_t first, count; /* its entries */
 };
 
 struct tree_entry {
 	struct node node;
 	enum entry_type type;
-	uint64_t size;           /* file: bytes; hard link: the number of the entry it equals */
-	char *target;            /* symbolic link */
+	uint64_t size; /* file: bytes; hard link: the number of the entry it equals */
+	char *target;  /* symbolic link */
 	/* What the file was when it was scanned; it must still be so after it has been read. */
 	uint64_t dev, ino;
 	struct timespec changed, modified;
@@ -40,13 +40,13 @@ struct tree_entry {
 	unsigned char hash[16];
 	unsigned flags;
 	uint32_t offset;
-	uint64_t disk;           /* bytes in 4,096-byte steps, windows of zeros left out */
+	uint64_t disk; /* bytes in 4,096-byte steps, windows of zeros left out */
 };
 
 struct tree {
-	int root;                /* descriptor of the source directory */
-	const char *path;        /* as the user named it */
-	struct tree_dir *dirs;   /* in pre-order */
+	int root;                   /* descriptor of the source directory */
+	const char *path;           /* as the user named it */
+	struct tree_dir *dirs;      /* in pre-order */
 	struct tree_entry *entries; /* by directory, then by name */
 	uint32_t dir_count, dir_room, entry_count, entry_room;
 	uint32_t special, setid_dropped, excluded; /* how many were left out, or lost bits */

@@ -9,9 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "hash.h"
 #include "io.h"
 #include "path.h"
 #include "pool.h"
@@ -22,7 +20,7 @@ enum { PIECE = 1 << 18 };
 struct worker {
 	struct reader reader, others;
 	unsigned char *piece;
-	char *lines;        /* the differences of the frame in hand */
+	char *lines; /* the differences of the frame in hand */
 	size_t used, room;
 	uint64_t count;
 	bool no_memory;
@@ -82,7 +80,8 @@ static void differs(const struct place *p, const char *kind, struct text name, c
 		w->lines = lines;
 		w->room = w->room * 2 + need;
 	}
-	w->used += (size_t)snprintf(w->lines + w->used, need, "%s: %s%s%s\n", kind, safe, *why ? ": " : "", why);
+	w->used +=
+	    (size_t)snprintf(w->lines + w->used, need, "%s: %s%s%s\n", kind, safe, *why ? ": " : "", why);
 	w->count++;
 }
 
@@ -91,10 +90,11 @@ static void compare_metadata(const struct place *p, struct text name, const stru
 {
 	unsigned bits = dest_differs(p->v->dest, st, m);
 	if (bits & DIFFERS_MODE)
-		differs(p, "mode", name, "%04o instead of %04o", (unsigned)st->st_mode & MODE_MASK, (unsigned)m->mode);
+		differs(p, "mode", name, "%04o instead of %04o", (unsigned)st->st_mode & MODE_MASK,
+		        (unsigned)m->mode);
 	if (bits & DIFFERS_OWNER)
-		differs(p, "owner", name, "%u:%u instead of %u:%u", (unsigned)st->st_uid, (unsigned)st->st_gid,
-		        (unsigned)m->uid, (unsigned)m->gid);
+		differs(p, "owner", name, "%u:%u instead of %u:%u", (unsigned)st->st_uid,
+		        (unsigned)st->st_gid, (unsigned)m->uid, (unsigned)m->gid);
 	if (bits & DIFFERS_TIME)
 		differs(p, "mtime", name, "%lld.%09ld instead of %lld.%09u", (long long)st->st_mtim.tv_sec,
 		        st->st_mtim.tv_nsec, (long long)m->mtime, (unsigned)m->nsec);
@@ -123,24 +123,24 @@ static void compare_xattrs(const struct place *p, struct text name, int fd, stru
 /* XXH3-128 of the SIZE bytes of FD against HASH. */
 static bool same_content(struct worker *w, int fd, uint64_t size, const unsigned char *hash, bool *same)
 {
-	XXH128_canonical_t sum;
-	XXH3_state_t state;
+	unsigned char sum[HASH_SIZE];
+	struct hash_stream stream;
 
 	if (size <= PIECE) {
 		ssize_t n = read_full(fd, w->piece, (size_t)size, 0);
-		XXH128_canonicalFromHash(&sum, XXH3_128bits(w->piece, n < 0 ? 0 : (size_t)n));
-		*same = n == (ssize_t)size && memcmp(sum.digest, hash, 16) == 0;
+		hash128(w->piece, n < 0 ? 0 : (size_t)n, sum);
+		*same = n == (ssize_t)size && memcmp(sum, hash, sizeof sum) == 0;
 		return n >= 0;
 	}
-	XXH3_128bits_reset(&state);
+	hash_begin(&stream);
 	for (uint64_t at = 0; at < size; at += PIECE) {
 		ssize_t n = read_full(fd, w->piece, PIECE, (int64_t)at);
 		if (n < 0)
 			return false;
-		XXH3_128bits_update(&state, w->piece, (size_t)n);
+		hash_add(&stream, w->piece, (size_t)n);
 	}
-	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest(&state));
-	*same = memcmp(sum.digest, hash, 16) == 0;
+	hash_end(&stream, sum);
+	*same = memcmp(sum, hash, sizeof sum) == 0;
 	return true;
 }
 
@@ -190,7 +190,8 @@ static bool verify_file(const struct place *p, const struct entry *e, const char
 	return done;
 }
 
-static void verify_symlink(const struct place *p, const struct entry *e, const char *name, const struct stat *st)
+static void verify_symlink(const struct place *p, const struct entry *e, const char *name,
+                           const struct stat *st)
 {
 	struct metadata meta = metadata_of_entry(e);
 	char target[PATH_LEN_MAX + 1];
@@ -201,7 +202,8 @@ static void verify_symlink(const struct place *p, const struct entry *e, const c
 	compare_metadata(p, e->name, st, &meta);
 }
 
-static bool verify_link(const struct place *p, const struct entry *e, const struct stat *st, struct fault *fault)
+static bool verify_link(const struct place *p, const struct entry *e, const struct stat *st,
+                        struct fault *fault)
 {
 	const struct catalog *c = &p->v->bundle->catalog;
 	uint32_t number = (uint32_t)e->size, frame = catalog_frame_of(c, number);
@@ -273,8 +275,8 @@ static bool verify_dir(const struct place *p, struct fault *fault)
 		compare_metadata(p, none, &st, &meta);
 		compare_xattrs(p, none, p->fd, dir.xattrs);
 	}
-	return !p->v->options->extra || strangers_in(&p->w->others, p->dir, p->fd, p->v->dest, report_stranger,
-	                                             (void *)(uintptr_t)p, fault);
+	return !p->v->options->extra || strangers_in(&p->w->others, p->dir, p->fd, p->v->dest,
+	                                             report_stranger, (void *)(uintptr_t)p, fault);
 }
 
 static bool open_place(struct place *p, bool begins, struct fault *fault)

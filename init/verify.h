@@ -12,7 +12,7 @@
 
 /* Print each difference to standard output, "KIND: PATH[: DETAIL]", in the order of the index, and a summary
  * to the log. False with EXIT_DIFFERENT when there is one. */
-bool verify_volume(const struct options *options, const struct log *log, struct bundle *bundle, struct dest *dest,
-                   unsigned workers, struct fault *fault);
+bool verify_volume(const struct options *options, const struct log *log, struct bundle *bundle,
+                   struct dest *dest, unsigned workers, struct fault *fault);
 
 #endif

@@ -61,7 +61,8 @@ static void read_cgroup(const char *dir, struct limits *limits)
 	long long quota, period;
 
 	snprintf(path, sizeof path, "%s/cpu.max", dir);
-	if (read_text(path, text, sizeof text) && sscanf(text, "%lld %lld", &quota, &period) == 2 && period > 0)
+	if (read_text(path, text, sizeof text) && sscanf(text, "%lld %lld", &quota, &period) == 2 &&
+	    period > 0)
 		lower(&limits->cpus, (double)quota / (double)period);
 	quota = read_number(dir, "cpu.cfs_quota_us");
 	period = read_number(dir, "cpu.cfs_period_us");

@@ -1,0 +1,46 @@
+#include "hash.h"
+
+#include <string.h>
+
+/* Only this file includes xxHash's code, so that there is one copy of it. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct hash_stream), "the stream's state has grown");
+
+#define TEXT_OF(number) #number
+#define VERSION_TEXT(major, minor, release) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(release)
+
+uint64_t hash64(const void *data, size_t size)
+{
+	return XXH3_64bits(data, size);
+}
+
+void hash128(const void *data, size_t size, unsigned char *out)
+{
+	XXH128_canonical_t sum;
+	XXH128_canonicalFromHash(&sum, XXH3_128bits(data, size));
+	memcpy(out, sum.digest, HASH_SIZE);
+}
+
+void hash_begin(struct hash_stream *stream)
+{
+	XXH3_128bits_reset((XXH3_state_t *)(void *)stream->opaque);
+}
+
+void hash_add(struct hash_stream *stream, const void *data, size_t size)
+{
+	XXH3_128bits_update((XXH3_state_t *)(void *)stream->opaque, data, size);
+}
+
+void hash_end(struct hash_stream *stream, unsigned char *out)
+{
+	XXH128_canonical_t sum;
+	XXH128_canonicalFromHash(&sum, XXH3_128bits_digest((XXH3_state_t *)(void *)stream->opaque));
+	memcpy(out, sum.digest, HASH_SIZE);
+}
+
+const char *hash_version(void)
+{
+	return VERSION_TEXT(XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE);
+}

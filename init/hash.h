@@ -1,0 +1,25 @@
+/* hash.h - the two checksums of the format, XXH3-64 and XXH3-128 (xxHash 0.8 and later). They find accidents;
+ * they are no defence against somebody who makes collisions on purpose. */
+#ifndef DECANT_HASH_H
+#define DECANT_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HASH_SIZE 16 /* bytes of an XXH3-128, in canonical (big-endian) order */
+
+uint64_t hash64(const void *data, size_t size);
+void hash128(const void *data, size_t size, unsigned char *out);
+
+/* XXH3-128 of data that comes in pieces. */
+struct hash_stream {
+	_Alignas(64) unsigned char opaque[576];
+};
+void hash_begin(struct hash_stream *stream);
+void hash_add(struct hash_stream *stream, const void *data, size_t size);
+void hash_end(struct hash_stream *stream, unsigned char *out);
+
+/* "0.8.1" */
+const char *hash_version(void);
+
+#endif
