@@ -27,16 +27,16 @@ static void print_mode(char type, uint32_t mode)
 	printf("%.10s", text);
 }
 
-/* Seconds since 1970 as UTC; years that a calendar cannot show stay a number. */
-static void print_time(int64_t seconds, uint32_t nsec)
+/* Seconds since 1970 as UTC, to OUT; years that a calendar cannot show stay a number. */
+static void format_time(char *out, size_t size, int64_t seconds)
 {
 	time_t t = (time_t)seconds;
 	struct tm tm;
-	char text[64];
-	if (gmtime_r(&t, &tm) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
-		printf("%s.%09uZ", text, (unsigned)nsec);
+	if (gmtime_r(&t, &tm))
+		snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+		         tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	else
-		printf("%lld.%09u", (long long)seconds, (unsigned)nsec);
+		snprintf(out, size, "%lld", (long long)seconds);
 }
 
 static void print_name(const struct options *o, const char *dir, struct text name, const char *end)
@@ -52,10 +52,11 @@ static void print_name(const struct options *o, const char *dir, struct text nam
 
 static void print_long(const struct metadata *m, char type, uint64_t size)
 {
+	char when[64];
 	print_mode(type, m->mode);
 	printf(" %u/%u %llu ", (unsigned)m->uid, (unsigned)m->gid, (unsigned long long)size);
-	print_time(m->mtime, m->nsec);
-	putchar(' ');
+	format_time(when, sizeof when, m->mtime);
+	printf("%s.%09uZ ", when, (unsigned)m->nsec);
 }
 
 /* The path of entry NUMBER, which a hard link equals. */
@@ -195,13 +196,11 @@ static bool show_volume(const struct options *o, const char *name, struct fault 
 {
 	struct state state = {.dir = -1, .lock = -1, .tmp = -1};
 	struct dest dest;
-	char when[32] = "-";
-	struct tm tm;
+	char when[72];
 
 	if (dest_open(&dest, name, false, fault) && state_peek(&state, &dest, fault)) {
-		time_t t = (time_t)state.filled;
-		if (gmtime_r(&t, &tm))
-			strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		format_time(when, sizeof when - 1, state.filled);
+		strcat(when, "Z");
 		/* What follows the index in the bundle is not known here. */
 		state.held.size =
 		    bundle_index_size(&state.held) + LEAD_TOTAL + state.held.catalog.head.data_packed;

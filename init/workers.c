@@ -57,13 +57,17 @@ static void lower(double *limit, double to)
 /* What one cgroup directory says, in either version's files (cgroups(7); cgroup-v2.rst, cpu.max). */
 static void read_cgroup(const char *dir, struct limits *limits)
 {
-	char path[4608], text[64];
+	char path[4608], text[64], *end;
 	long long quota, period;
 
+	/* "QUOTA PERIOD" in microseconds, or "max PERIOD" */
 	snprintf(path, sizeof path, "%s/cpu.max", dir);
-	if (read_text(path, text, sizeof text) && sscanf(text, "%lld %lld", &quota, &period) == 2 &&
-	    period > 0)
-		lower(&limits->cpus, (double)quota / (double)period);
+	if (read_text(path, text, sizeof text)) {
+		quota = strtoll(text, &end, 10);
+		period = strtoll(end, NULL, 10);
+		if (end != text && period > 0)
+			lower(&limits->cpus, (double)quota / (double)period);
+	}
 	quota = read_number(dir, "cpu.cfs_quota_us");
 	period = read_number(dir, "cpu.cfs_period_us");
 	if (quota > 0 && period > 0)
