@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "io.h"
 #include "old.h"
 #include "pool.h"
@@ -85,20 +86,42 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 	return true;
 }
 
+/* Is the content of large file NAME what its hash says? */
+static bool is_same_large(const struct place *place, const char *name, const struct entry *e)
+{
+	unsigned char *piece = malloc(CONTENT_PIECE);
+	int fd = openat(place->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool same = false;
+
+	if (piece && fd >= 0 && !content_matches(fd, e->size, e->hash, piece, &same))
+		same = false;
+	close_fd(&fd);
+	free(piece);
+	return same;
+}
+
 /* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
-static enum action judge_file(const struct planner *p, const struct entry *e, const struct entry *held,
-                              const struct stat *st, bool spans_frames)
+static enum action judge_file(const struct planner *p, const struct place *place, const char *name,
+                              const struct entry *e, const struct entry *held, const struct stat *st,
+                              bool spans_frames)
 {
 	struct metadata meta = metadata_of_entry(e);
+	bool same =
+	    held && held->type == ENTRY_FILE && held->size == e->size && memcmp(held->hash, e->hash, 16) == 0;
+	bool keep = same && is_untouched(p, st);
 
-	if (held && is_untouched(p, st) && held->type == ENTRY_FILE && held->size == e->size &&
-	    memcmp(held->hash, e->hash, 16) == 0) {
-		if (!same_text(held->xattrs, e->xattrs))
-			return held->xattrs.len ? ACTION_REPLACE : ACTION_AMEND;
-		return dest_differs(p->dest, st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+	if (spans_frames && same && !keep) {
+		/* The pieces of a large file come to different workers, so that it is rather written anew
+		 * than compared; unless the state was written within the same tick of the clock, as after a
+		 * short fill. */
+		keep = p->state->trusted && st->st_ctim.tv_sec == p->state->changed.tv_sec &&
+		       st->st_ctim.tv_nsec == p->state->changed.tv_nsec && is_same_large(place, name, e);
 	}
-	/* The pieces of a large file come to different workers; it is written anew rather than compared. */
-	return spans_frames ? ACTION_REPLACE : ACTION_CHECK;
+	if (!keep)
+		return spans_frames ? ACTION_REPLACE : ACTION_CHECK;
+	if (!same_text(held->xattrs, e->xattrs))
+		return held->xattrs.len ? ACTION_REPLACE : ACTION_AMEND;
+	return dest_differs(p->dest, st, &meta) ? ACTION_AMEND : ACTION_KEEP;
 }
 
 static enum action judge_symlink(const struct planner *p, const struct place *place, const char *name,
@@ -175,7 +198,7 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 		/* A link that the bundle does not know may be a way to a file outside the volume. */
 		action = ACTION_REPLACE;
 	} else {
-		action = judge_file(p, e, before, &st, spans_frames);
+		action = judge_file(p, place, name, e, before, &st, spans_frames);
 	}
 	p->plan->entry[number] = (uint8_t)action;
 	w->count[action]++;

@@ -9,13 +9,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "hash.h"
+#include "content.h"
 #include "io.h"
 #include "path.h"
 #include "pool.h"
 #include "strangers.h"
-
-enum { PIECE = 1 << 18 };
 
 struct worker {
 	struct reader reader, others;
@@ -120,30 +118,6 @@ static void compare_xattrs(const struct place *p, struct text name, int fd, stru
 	}
 }
 
-/* XXH3-128 of the SIZE bytes of FD against HASH. */
-static bool same_content(struct worker *w, int fd, uint64_t size, const unsigned char *hash, bool *same)
-{
-	unsigned char sum[HASH_SIZE];
-	struct hash_stream stream;
-
-	if (size <= PIECE) {
-		ssize_t n = read_full(fd, w->piece, (size_t)size, 0);
-		hash128(w->piece, n < 0 ? 0 : (size_t)n, sum);
-		*same = n == (ssize_t)size && memcmp(sum, hash, sizeof sum) == 0;
-		return n >= 0;
-	}
-	hash_begin(&stream);
-	for (uint64_t at = 0; at < size; at += PIECE) {
-		ssize_t n = read_full(fd, w->piece, PIECE, (int64_t)at);
-		if (n < 0)
-			return false;
-		hash_add(&stream, w->piece, (size_t)n);
-	}
-	hash_end(&stream, sum);
-	*same = memcmp(sum, hash, sizeof sum) == 0;
-	return true;
-}
-
 static const char *type_name(mode_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -179,7 +153,7 @@ static bool verify_file(const struct place *p, const struct entry *e, const char
 		if ((uint64_t)st.st_size != e->size)
 			differs(p, "size", e->name, "%lld bytes instead of %llu", (long long)st.st_size,
 			        (unsigned long long)e->size);
-		else if (!same_content(p->w, fd, e->size, e->hash, &same))
+		else if (!content_matches(fd, e->size, e->hash, p->w->piece, &same))
 			done = failed(p, e->name, "read", fault);
 		else if (!same)
 			differs(p, "content", e->name, "%s", "");
@@ -318,7 +292,7 @@ static bool verify_frame(void *context, unsigned worker, uint32_t number, struct
 	struct spans spans = spans_of(c, number);
 	struct span span;
 
-	if (!w->piece && !(w->piece = malloc(PIECE)))
+	if (!w->piece && !(w->piece = malloc(CONTENT_PIECE)))
 		w->no_memory = true;
 	if (w->no_memory || !reader_block(&w->reader, number, fault))
 		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
