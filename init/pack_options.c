@@ -17,7 +17,7 @@ const char pack_options_help[] =
     "  -o, --output FILE     the bundle; it appears when it is whole\n"
     "      --dest PATH       the absolute path that decant fills when none is named\n"
     "      --revision TEXT   a name for this release\n"
-    "      --level N         zstd level 1 to 19, with --ultra to 22 (default: 12)\n"
+    "      --level N         zstd level 1 to 19, with --ultra to 22 (default: 9)\n"
     "      --ultra           allow levels 20 to 22\n"
     "      --threads N       workers, 1 to 64 (default: what CPUs, quota and memory allow)\n"
     "      --owner UID:GID   owner of everything (default: 0:0)\n"
@@ -203,7 +203,7 @@ bool pack_options_parse(struct pack_options *o, int argc, char **argv, struct fa
 {
 	bool ultra = false;
 
-	*o = (struct pack_options){.dest = "", .revision = "", .level = 12, .xattrs = true};
+	*o = (struct pack_options){.dest = "", .revision = "", .level = 9, .xattrs = true};
 	o->excludes = calloc((size_t)argc + 1, sizeof *o->excludes);
 	if (!o->excludes)
 		return fault_set(fault, EXIT_INTERNAL, "decant-pack", "start", "out of memory");
