@@ -22,9 +22,8 @@ static bool bad(const struct bundle *b, struct fault *fault, const char *action,
 
 static bool read_failed(const struct bundle *b, struct fault *fault)
 {
-	int error = errno, stop = stop_requested();
-	return error == EINTR && stop ? fault_stopped(fault, stop)
-	                              : fault_errno(fault, error, b->name, "read");
+	int error = errno;
+	return (error != EINTR || stop_check(fault)) && fault_errno(fault, error, b->name, "read");
 }
 
 /* SIZE bytes of the bundle: at offset AT of a file, the next ones of a stream. */

@@ -65,9 +65,3 @@ bool fault_errno(struct fault *fault, int errnum, const char *object, const char
 {
 	return fault_set(fault, code_of(errnum), object, action, "%s", reason_of(errnum));
 }
-
-bool fault_stopped(struct fault *fault, int signal)
-{
-	return fault_set(fault, (enum exit_code)(EXIT_SIGNAL + signal), "decant", "stop",
-	                 "asked to by signal %d", signal);
-}

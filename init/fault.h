@@ -37,7 +37,4 @@ bool fault_set(struct fault *fault, enum exit_code code, const char *object, con
 /* The same with the code and the reason that ERRNUM stands for. */
 bool fault_errno(struct fault *fault, int errnum, const char *object, const char *action);
 
-/* A signal asked to stop. */
-bool fault_stopped(struct fault *fault, int signal);
-
 #endif

@@ -102,9 +102,9 @@ static bool copy_data(int to, int from, uint64_t size, const char *name, struct 
 		return fault_set(fault, EXIT_INTERNAL, name, "write", "out of memory");
 	while ((uint64_t)at < size && !fault->code) {
 		ssize_t n = read_full(from, piece, PIECE, at);
-		if (stop_requested())
-			fault_stopped(fault, stop_requested());
-		else if (n <= 0)
+		if (!stop_check(fault))
+			break;
+		if (n <= 0)
 			fault_errno(fault, n ? errno : EIO, "temporary file", "read");
 		else if (!write_full(to, piece, (size_t)n, -1))
 			fault_errno(fault, errno, name, "write");

@@ -11,6 +11,7 @@
 #include "io.h"
 #include "old.h"
 #include "pool.h"
+#include "stop.h"
 
 struct planner {
 	struct plan *plan;
@@ -231,7 +232,7 @@ static bool plan_frame(void *context, unsigned worker, uint32_t number, struct f
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			struct entry e = block_entry(&w->reader.block, i - frame.first);
 			bool spans_frames = e.type == ENTRY_FILE && e.size > frame.plain - e.offset;
-			done = plan_entry(p, w, &place, i, &e, spans_frames, fault);
+			done = stop_check(fault) && plan_entry(p, w, &place, i, &e, spans_frames, fault);
 		}
 		close_fd(&place.fd);
 		if (!done)

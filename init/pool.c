@@ -28,9 +28,7 @@ static void *work(void *argument)
 	while (!pool->stopping && pool->next < pool->jobs) {
 		uint32_t number = pool->next++;
 		pool_unlock(pool);
-		int stop = stop_requested();
-		bool done = stop ? fault_stopped(&fault, stop)
-		                 : pool->job(pool->context, self->number, number, &fault);
+		bool done = stop_check(&fault) && pool->job(pool->context, self->number, number, &fault);
 		pool_lock(pool);
 		if (!done)
 			give_up(pool, &fault);

@@ -9,6 +9,7 @@
 
 #include "io.h"
 #include "pool.h"
+#include "stop.h"
 
 /* How the work is shared.
  *
@@ -314,6 +315,8 @@ static bool pour_frame(void *context, unsigned worker, uint32_t number, struct f
 			struct entry e = block_entry(&w->reader.block, i - frame.first);
 			if (!wants(f, i, POURED))
 				continue;
+			if (!stop_check(fault))
+				return false;
 			if ((f->fresh || wants(f, i, 1u << ACTION_CHECK)) && !enter(p, w, span.dir, fault))
 				return false;
 			if (!pour_entry(p, w, i, &e, frame.plain - e.offset, fault))

@@ -126,9 +126,7 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	reader_init(&p.reader, past);
 	reader_init(&p.now.reader, f->bundle);
 	for (uint32_t i = 0; i < past->catalog.head.frames && !fault->code; i++) {
-		if (stop_requested())
-			fault_stopped(fault, stop_requested());
-		else
+		if (stop_check(fault))
 			prune_frame(&p, i, fault);
 	}
 	if (!fault->code)

@@ -9,6 +9,7 @@
 
 #include "io.h"
 #include "pool.h"
+#include "stop.h"
 
 static const struct text no_name = {"", 0};
 
@@ -77,7 +78,7 @@ static bool make_children(struct fill *f, uint32_t number, struct fault *fault)
 bool publish_mkdirs(struct fill *f, struct fault *fault)
 {
 	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs; i++)
-		if (!make_children(f, i, fault))
+		if (!stop_check(fault) || !make_children(f, i, fault))
 			return false;
 	return true;
 }
@@ -276,7 +277,7 @@ static bool publish_dir(struct fill *f, uint32_t number, struct fault *fault)
 bool publish_dirs(struct fill *f, struct fault *fault)
 {
 	for (uint32_t i = f->bundle->catalog.head.dirs; i-- > 0;)
-		if (!publish_dir(f, i, fault))
+		if (!stop_check(fault) || !publish_dir(f, i, fault))
 			return false;
 	return true;
 }

@@ -379,8 +379,8 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 	struct stat *stats = NULL, now;
 	bool done = false;
 
-	if (stop_requested())
-		return fault_stopped(fault, stop_requested());
+	if (!stop_check(fault))
+		return false;
 	int fd = openat(s->tree->root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || !names_read(fd, &names)) {
 		failed(s, path, "read directory", fault);

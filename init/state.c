@@ -80,8 +80,8 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 	while (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return fail(s, fault, "lock", "lock");
-		if (stop_requested())
-			return fault_stopped(fault, stop_requested());
+		if (!stop_check(fault))
+			return false;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
 			return fault_set(fault, EXIT_LOCKED, s->dest->path, "lock",

@@ -43,7 +43,7 @@ bool strangers_in(struct reader *r, uint32_t number, int fd, const struct dest *
 		}
 		if (child < c->dir_end[number] && order == 0)
 			continue;
-		done = lookup_find(&entries, name, &e, &known, fault);
+		done = stop_check(fault) && lookup_find(&entries, name, &e, &known, fault);
 		if (done && !known && !is_kept_apart(number, name))
 			done = visit(context, number, fd, name.s, fault);
 	}
@@ -63,10 +63,6 @@ bool strangers_all(struct bundle *b, const struct dest *dest,
 
 	reader_init(&reader, b);
 	for (uint32_t i = 0; i < b->catalog.head.dirs && done; i++) {
-		if (stop_requested()) {
-			done = fault_stopped(fault, stop_requested());
-			break;
-		}
 		catalog_path(&b->catalog, i, path);
 		int fd = dest_dir(dest, path, O_RDONLY);
 		if (fd >= 0)

@@ -13,6 +13,7 @@
 #include "io.h"
 #include "path.h"
 #include "pool.h"
+#include "stop.h"
 #include "strangers.h"
 
 struct worker {
@@ -154,7 +155,7 @@ static bool verify_file(const struct place *p, const struct entry *e, const char
 			differs(p, "size", e->name, "%lld bytes instead of %llu", (long long)st.st_size,
 			        (unsigned long long)e->size);
 		else if (!content_matches(fd, e->size, e->hash, p->w->piece, &same))
-			done = failed(p, e->name, "read", fault);
+			done = stop_check(fault) && failed(p, e->name, "read", fault);
 		else if (!same)
 			differs(p, "content", e->name, "%s", "");
 		compare_metadata(p, e->name, &st, &meta);
@@ -301,7 +302,7 @@ static bool verify_frame(void *context, unsigned worker, uint32_t number, struct
 		bool done = open_place(&place, span.begins, fault);
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			struct entry e = block_entry(&w->reader.block, i - c->frame_first[number]);
-			done = verify_entry(&place, &e, fault);
+			done = stop_check(fault) && verify_entry(&place, &e, fault);
 		}
 		close_fd(&place.fd);
 		if (!done)
