@@ -262,6 +262,13 @@ bool bundle_index_copy(const struct bundle *b, int fd, int64_t at, const char *w
 	return fault->code == EXIT_DONE;
 }
 
+void bundle_drain(const struct bundle *b)
+{
+	char piece[1 << 14];
+	while (b->stream && read_stream(b->fd, piece, sizeof piece) > 0)
+		;
+}
+
 bool bundle_end(const struct bundle *b, struct fault *fault)
 {
 	char more;

@@ -117,6 +117,9 @@ static const char *check_metadata(const struct catalog *c, const struct entry *e
 		return "an entry uses reserved bits";
 	if (e->type != ENTRY_FILE && (e->flags || e->offset || e->xattrs.len))
 		return "an entry has fields that its type does not have";
+	static const unsigned char zeros[16];
+	if (e->type != ENTRY_FILE && memcmp(e->hash, zeros, sizeof zeros) != 0)
+		return "an entry that is no file has a hash";
 	if (e->type != ENTRY_SYMLINK && e->target.len)
 		return "an entry that is no symbolic link has a target";
 	return check_xattrs(c, e->xattrs);

@@ -119,8 +119,10 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 	*changed = false;
 	uint64_t todo =
 	    f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers;
-	if (todo == 0 && is_held(f))
+	if (todo == 0 && is_held(f)) {
+		bundle_drain(f->bundle);
 		return true;
+	}
 	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
 		return false;
 	bool other = f->state.pasts > 0 || !f->state.has_held ||

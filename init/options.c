@@ -85,6 +85,7 @@ static unsigned commands_of(int option)
 	switch (option) {
 	case OPT_DEST:
 	case OPT_THREADS:
+	case OPT_EXPECT:
 		return BIT(COMMAND_FILL) | BIT(COMMAND_VERIFY);
 	case OPT_PROGRESS:
 	case OPT_PRUNE:

@@ -234,9 +234,12 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	int fd = dest_create(dir, name, &meta);
 	if (fd < 0)
 		return failed(p, w->here, e->name, "create", fault);
-	if (here < e->size)
-		return large_open(p, number, w->here, e, fd, fault) &&
-		       large_write(p, w, large_find(p, number), data, here, 0, fault);
+	if (here < e->size) {
+		if (!large_open(p, number, w->here, e, fd, fault))
+			return false;
+		struct large *l = large_find(p, number);
+		return l && large_write(p, w, l, data, here, 0, fault); /* none: the run is stopping */
+	}
 	if (!write_piece(fd, e, data, here, 0)) {
 		failed(p, w->here, e->name, "write", fault);
 		close(fd);

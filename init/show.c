@@ -59,18 +59,18 @@ static void print_long(const struct metadata *m, char type, uint64_t size)
 	printf("%s.%09uZ ", when, (unsigned)m->nsec);
 }
 
-/* The path of entry NUMBER, which a hard link equals. */
-static bool print_target(struct reader *r, const struct options *o, uint32_t number, struct fault *fault)
+/* Entry NUMBER, which a hard link equals, and the path of its directory. */
+static bool find_target(struct reader *r, uint32_t number, struct entry *e, char *path, struct fault *fault)
 {
 	const struct catalog *c = &r->bundle->catalog;
 	uint32_t frame = catalog_frame_of(c, number), dir = catalog_dir_of(c, number);
-	char path[PATH_LEN_MAX + 1] = "";
 
 	if (!reader_block(r, frame, fault))
 		return false;
+	*path = '\0';
 	if (dir)
 		catalog_path(c, dir, path);
-	print_name(o, path, block_entry(&r->block, number - c->frame_first[frame]).name, "");
+	*e = block_entry(&r->block, number - c->frame_first[frame]);
 	return true;
 }
 
@@ -78,21 +78,25 @@ static bool print_entry(const struct options *o, const char *dir, const struct e
                         struct reader *targets, struct fault *fault)
 {
 	static const char types[] = "-lh";
-	struct metadata meta = metadata_of_entry(e);
-	bool done = true;
+	char path[PATH_LEN_MAX + 1];
+	struct entry file = *e;
 
+	/* A hard link has the metadata of the file that it equals. */
+	if (e->type == ENTRY_HARDLINK && !find_target(targets, (uint32_t)e->size, &file, path, fault))
+		return false;
+	struct metadata meta = metadata_of_entry(&file);
 	if (o->long_list)
-		print_long(&meta, types[e->type], e->type == ENTRY_FILE ? e->size : 0);
+		print_long(&meta, types[e->type], file.size);
 	print_name(o, dir, e->name, "");
 	if (o->long_list && e->type == ENTRY_SYMLINK) {
 		fputs(" -> ", stdout);
 		print_name(o, "", e->target, "");
 	} else if (o->long_list && e->type == ENTRY_HARDLINK) {
 		fputs(" link to ", stdout);
-		done = print_target(targets, o, (uint32_t)e->size, fault);
+		print_name(o, path, file.name, "");
 	}
 	putchar(o->null ? '\0' : '\n');
-	return done;
+	return true;
 }
 
 static bool list_frame(const struct options *o, struct reader *r, struct reader *targets, uint32_t number,
@@ -144,6 +148,8 @@ bool show_list(const struct options *o, const char *name, struct fault *fault)
 	for (uint32_t i = 0; i < b.catalog.head.frames; i++)
 		if (!list_frame(o, &reader, &targets, i, fault))
 			break;
+	if (!fault->code)
+		bundle_drain(&b);
 	reader_free(&reader);
 	reader_free(&targets);
 	bundle_close(&b);
@@ -223,6 +229,7 @@ bool show_info(const struct options *o, const char *name, struct fault *fault)
 		return false;
 	if (!is_dir) {
 		print_catalog(o, &b);
+		bundle_drain(&b);
 		bundle_close(&b);
 	}
 	if (o->json)

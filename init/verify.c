@@ -339,6 +339,7 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 	free(v);
 	if (!done)
 		return false;
+	bundle_drain(b);
 	log_verified(log,
 	             &(struct summary){.dest = dest->path,
 	                               .id = b->id,
