@@ -1,7 +1,6 @@
 /* decant - pours a checksummed bundle into a volume, and exits 0 only when the volume is right. */
 #include <errno.h>
-#include <glob.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "fault.h"
 #include "fill.h"
 #include "hash.h"
+#include "io.h"
 #include "log.h"
 #include "options.h"
 #include "show.h"
@@ -29,7 +29,8 @@
 #define DECANT_LIBC "musl"
 #endif
 
-#define BUNDLE_GLOB "/bundle/*.tar.zst"
+#define BUNDLE_DIR "/bundle"
+#define BUNDLE_SUFFIX ".tar.zst"
 enum { BUNDLES_MAX = 256 }; /* of one run */
 
 /* A bundle and the volume that it goes to. */
@@ -145,22 +146,51 @@ static bool run(char *const *names, size_t count, const struct options *o, const
 	return done;
 }
 
+static bool ends_in(struct text name, const char *suffix)
+{
+	size_t len = strlen(suffix);
+	return name.len > len && memcmp(name.s + name.len - len, suffix, len) == 0;
+}
+
+/* The paths of all bundles that the image has, sorted, to *PATHS, which ends in NULL; the caller frees it. */
+static bool find_bundles(char ***paths, size_t *count, struct fault *fault)
+{
+	struct names names;
+	int fd = open(BUNDLE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool done = fd >= 0 && names_read(fd, &names);
+
+	close_fd(&fd);
+	*count = 0;
+	if (!done && errno != ENOENT)
+		return fault_errno(fault, errno, BUNDLE_DIR, "read directory");
+	/* One allocation: the pointers, then what they point to. */
+	size_t pointers = done ? (names.count + 1) * sizeof **paths : 0;
+	*paths = done ? malloc(pointers + names.count * (sizeof BUNDLE_DIR + NAME_LEN_MAX + 2)) : NULL;
+	char *text = *paths ? (char *)*paths + pointers : NULL;
+	for (uint32_t i = 0; text && i < names.count; i++) {
+		struct text name = names_get(&names, i);
+		if (!ends_in(name, BUNDLE_SUFFIX))
+			continue;
+		(*paths)[(*count)++] = text;
+		text += sprintf(text, BUNDLE_DIR "/%s", name.s) + 1;
+	}
+	if (done)
+		names_free(&names);
+	return *count > 0 || fault_set(fault, EXIT_BUNDLE, BUNDLE_DIR, "find bundles",
+	                               "there is no *" BUNDLE_SUFFIX ", and none was named");
+}
+
 /* The bundles that were named, or all that the image has. */
 static bool run_bundles(const struct options *o, const struct log *log, struct fault *fault)
 {
-	glob_t found;
+	char **paths = NULL;
+	size_t count;
 
 	if (o->bundle_count)
 		return run(o->bundles, (size_t)o->bundle_count, o, log, fault);
-	int result = glob(BUNDLE_GLOB, 0, NULL, &found);
-	if (result == GLOB_NOMATCH)
-		return fault_set(fault, EXIT_BUNDLE, "/bundle", "find bundles",
-		                 "there is no *.tar.zst, and none was named");
-	if (result != 0)
-		return fault_set(fault, EXIT_IO, "/bundle", "find bundles", "cannot be read");
-	run(found.gl_pathv, found.gl_pathc, o, log, fault);
-	globfree(&found);
-	return fault->code == EXIT_DONE;
+	bool done = find_bundles(&paths, &count, fault) && run(paths, count, o, log, fault);
+	free(paths);
+	return done;
 }
 
 static void print_version(void)
