@@ -1,131 +1,185 @@
-# decant: two static programs from init/. `make help` lists what can be asked of this file.
+# decant: two static programs from init/. `make help` lists what this file makes.
 
-VERSION = 0.1.0
+VERSION := 0.1.0
 
 PREFIX ?= /usr/local
-DESTDIR ?=
 
-.DEFAULT_GOAL = all
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# ---- what to build for, with what ---------------------------------------------------------------
+.PHONY: all
+all:
+
+# ---- what to build for, and with what -----------------------------------------------------------
 
 HOST := $(shell uname -m)
 ARCH ?= $(HOST)
+CROSS := $(if $(filter-out $(HOST),$(ARCH)),$(ARCH)-linux-gnu)
 
 ifeq ($(origin CC),default)
-CC = $(if $(filter $(HOST),$(ARCH)),cc,$(ARCH)-linux-gnu-gcc)
+CC := $(if $(CROSS),$(CROSS)-gcc,cc)
 endif
-ifeq ($(origin AR),default)
-AR = ar
-endif
+# A cross gcc has its target in its name, clang wants to be told.
+compiler := $(CC) $(if $(CROSS),$(if $(findstring clang,$(CC)),--target=$(CROSS)))
 
-TARGET := $(if $(filter $(HOST),$(ARCH)),,--target=$(ARCH)-linux-gnu)
-# Only clang needs to be told: a cross gcc has its target in its name.
-ifneq ($(TARGET),)
-CC += $(if $(findstring clang,$(CC)),$(TARGET))
-endif
-
-comma := ,
-ifdef SANITIZE
-OUT := build/sanitize-$(subst $(comma),-,$(SANITIZE))
-else ifeq ($(ARCH),$(HOST))
-OUT := build
-else
-OUT := build/$(ARCH)
-endif
-OBJ := $(OUT)/obj
-
-# A system whose compiler makes musl programs by itself (Alpine) has all that is needed in its own
-# places. Elsewhere musl, zstd and the kernel's headers are what scripts/bootstrap put into .deps.
+# A compiler that makes musl programs by itself (Alpine's) finds all it needs in the system's places.
+# For others, musl, zstd and the kernel's headers are what scripts/bootstrap put into .deps.
 DECANT_DEPS ?= .deps
 DEPS := $(DECANT_DEPS)/$(ARCH)
-NATIVE := $(if $(SANITIZE),glibc,$(findstring musl,$(shell $(CC) -dumpmachine 2>/dev/null)))
+SYSTEM := $(if $(SANITIZE),glibc,$(findstring musl,$(shell $(compiler) -dumpmachine 2>/dev/null)))
+
+comma := ,
+OUT := build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)),$(if $(CROSS),/$(ARCH)))
+OBJ := $(OUT)/obj
 
 # ---- flags --------------------------------------------------------------------------------------
 
-WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Werror
-OPTIMIZE = -O2 -fno-asynchronous-unwind-tables -s
-CFLAGS ?=
-LDFLAGS ?=
-CPPFLAGS ?=
 
-cflags = -std=c11 $(WARNINGS) -pthread -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.
-cppflags = -D_GNU_SOURCE -DDECANT_VERSION='"$(VERSION)"' -DDECANT_LIBC='"$(LIBC)"'
-ldflags = -pthread -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--build-id=none
+cppflags := -D_GNU_SOURCE -DDECANT_VERSION='"$(VERSION)"'
+cflags := -std=c11 $(WARNINGS) -pthread
+ldflags :=
+libs :=
 
 ifdef SANITIZE
-LIBC = glibc
+libc := glibc
 cflags += -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 ldflags += -fsanitize=$(SANITIZE)
-DECODER = -lzstd
-ENCODER = -lzstd
 else
-cflags += -O2 -fPIE -fno-asynchronous-unwind-tables
-# A static program that the kernel still loads at a random address.
-ldflags += -static-pie -s
-ifeq ($(NATIVE),musl)
-LIBC := $(shell (ldd 2>&1 || :) | sed -n 's/^Version /musl /p')
-DECODER = -lzstd
-ENCODER = -lzstd
+# Most of decant waits for system calls, so small beats fast; hashing reads every byte.
+cflags += -Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-ffile-prefix-map='$(CURDIR)'=.
+$(OBJ)/hash.o: private cflags += -O2
+# static-pie: nothing to load, and still at a random address.
+ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
+# Code and constants share pages: 8 KiB less.
+ldflags += -Wl,-z,noseparate-code
+endif
+
+ifneq ($(SYSTEM),)
+decoder := -lzstd -pthread
+encoder := -lzstd -pthread
+ifeq ($(SYSTEM),musl)
+libc := $(shell ldd --version 2>&1 | sed -n 's/^Version /musl /p')
+endif
 else
-LIBC := musl $(shell cat $(DEPS)/musl/version 2>/dev/null)
-# The compiler's own wrapper, musl-gcc, knows neither clang nor other processors nor static-pie; said
-# out loud, one set of flags serves all of them. C needs none of gcc's crtbegin and crtend.
-cppflags += -nostdinc -isystem $(DEPS)/musl/include -isystem $(shell $(CC) -print-file-name=include) \
-	-isystem $(DEPS)/include
+libc := musl $(shell cat $(DEPS)/musl/version 2>/dev/null)
+# musl-gcc, the wrapper, knows neither clang nor other processors nor static-pie. Written out, one set of
+# flags serves them all. C without constructors needs none of gcc's crtbegin.o and crtend.o.
+cppflags += -nostdinc -isystem $(DEPS)/musl/include \
+	-isystem $(shell $(compiler) -print-file-name=include 2>/dev/null) -isystem $(DEPS)/include
 ldflags += -nostdlib -nostartfiles $(DEPS)/musl/lib/rcrt1.o $(DEPS)/musl/lib/crti.o
-LIBS = -Wl,--start-group $(DEPS)/musl/lib/libc.a $(shell $(CC) -print-libgcc-file-name) -Wl,--end-group \
-	$(DEPS)/musl/lib/crtn.o
-DECODER = $(DEPS)/lib/libzstd-decode.a
-ENCODER = $(DEPS)/lib/libzstd.a
+libs += -Wl,--start-group $(DEPS)/musl/lib/libc.a \
+	$(shell $(compiler) -print-libgcc-file-name 2>/dev/null) -Wl,--end-group $(DEPS)/musl/lib/crtn.o
+decoder := $(DEPS)/lib/libzstd-decode.a
+encoder := $(DEPS)/lib/libzstd.a
 endif
-endif
+
+cppflags += -DDECANT_LIBC='"$(libc)"'
 
 # ---- the programs -------------------------------------------------------------------------------
 
-# Everything but the two mains goes into one archive; the linker takes what each main asks for.
+# Everything but the two mains goes into one archive, and the linker takes what each main asks for.
 MAINS := init/main.c init/pack.c
 PARTS := $(filter-out $(MAINS),$(sort $(wildcard init/*.c)))
-PART_OBJECTS := $(PARTS:init/%.c=$(OBJ)/%.o)
-OBJECTS := $(MAINS:init/%.c=$(OBJ)/%.o) $(PART_OBJECTS)
+part_objects := $(PARTS:init/%.c=$(OBJ)/%.o)
 
-.PHONY: all
+# make V=1 shows the commands, make -s nothing.
+quiet := $(if $(V),,@)
+silent := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
+show = $(if $(V)$(silent),,@echo '  $(1) $@')
+
 all: $(OUT)/decant $(OUT)/decant-pack
 
-$(OUT)/decant: $(OBJ)/main.o $(OBJ)/parts.a $(filter %.a,$(DECODER))
-	$(CC) $(cflags) $(CFLAGS) $(ldflags) $(LDFLAGS) -o $@ $< $(OBJ)/parts.a $(DECODER) $(LIBS)
+link = $(compiler) $(CFLAGS) $(ldflags) $(LDFLAGS) -o $@ $< $(OBJ)/parts.a
 
-$(OUT)/decant-pack: $(OBJ)/pack.o $(OBJ)/parts.a $(filter %.a,$(ENCODER))
-	$(CC) $(cflags) $(CFLAGS) $(ldflags) $(LDFLAGS) -o $@ $< $(OBJ)/parts.a $(ENCODER) $(LIBS)
+$(OUT)/decant: $(OBJ)/main.o $(OBJ)/parts.a $(filter %.a,$(decoder))
+	$(call show,LD)
+	$(quiet)$(link) $(decoder) $(libs)
 
-# Made anew each time, so that a source file that is gone leaves no object behind.
-$(OBJ)/parts.a: $(PART_OBJECTS)
-	rm -f $@
-	$(AR) rcsD $@ $(PART_OBJECTS)
+$(OUT)/decant-pack: $(OBJ)/pack.o $(OBJ)/parts.a $(filter %.a,$(encoder))
+	$(call show,LD)
+	$(quiet)$(link) $(encoder) $(libs)
 
-$(OBJ)/%.o: init/%.c $(OBJ)/flags | needs
-	$(CC) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+# Made anew each time: a source file that is gone must leave no object behind.
+$(OBJ)/parts.a: $(part_objects)
+	$(call show,AR)
+	$(quiet)rm -f $@
+	$(quiet)$(AR) rcD $@ $(part_objects)
 
-# Another compiler or other flags rebuild everything: this file's text is what the objects were made with.
-FLAGS = $(CC) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) $(ldflags) $(LDFLAGS) $(DECODER) $(ENCODER) $(PARTS)
-$(OBJ)/flags: FORCE
+$(OBJ)/%.o: init/%.c $(OBJ)/flags
+	$(call show,CC)
+	$(quiet)$(compiler) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# This file changes when the compiler or a flag does, and then everything is built again.
+flags = $(compiler) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) $(ldflags) $(LDFLAGS) $(libs) $(PARTS)
+quoted = '$(subst ','\'',$(flags))'
+$(OBJ)/flags: FORCE | deps
 	@mkdir -p $(OBJ)
-	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
+	@printf '%s\n' $(quoted) | cmp -s - $@ || printf '%s\n' $(quoted) >$@
 
-.PHONY: FORCE needs
+.PHONY: FORCE deps
 FORCE:
 
-ifneq ($(NATIVE),)
-needs:
-else
-needs:
+deps:
+ifeq ($(SYSTEM),)
 	@test -e $(DEPS)/recipe || { \
-		echo 'make: $(DEPS): build: not there, run scripts/bootstrap$(if $(TARGET), --arch $(ARCH))' >&2; exit 2; }
+		echo 'make: $(DEPS): use: not there, run scripts/bootstrap$(if $(CROSS), --arch $(ARCH))' >&2; \
+		exit 2; }
 
-$(DEPS)/lib/%.a: | needs ;
+$(DEPS)/lib/%.a: | deps ;
 endif
 
--include $(OBJECTS:.o=.d)
+-include $(wildcard $(OBJ)/*.d)
+
+# ---- what to do with them -----------------------------------------------------------------------
+
+.PHONY: check install clean distclean dist format lint help
+
+check:
+	scripts/test
+
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'
+	install -m 755 $(OUT)/decant $(OUT)/decant-pack '$(DESTDIR)$(PREFIX)/bin'
+	install -m 644 init/decant.1 init/decant-pack.1 '$(DESTDIR)$(PREFIX)/share/man/man1'
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf $(DECANT_DEPS)/x86_64 $(DECANT_DEPS)/aarch64 $(DECANT_DEPS)/zstd
+	rm -f decant-$(VERSION).tar.gz
+
+# gzip -n: the same commit gives the same archive.
+dist:
+	git archive --format=tar --prefix=decant-$(VERSION)/ HEAD | gzip -n9 >decant-$(VERSION).tar.gz
+
+sources := $(wildcard init/*.[ch] tests/*.[ch] tests/*/*.[ch])
+
+format:
+	clang-format -i $(sources)
+
+# Scripts are known by their first line, wherever they are. clang-tidy reads the code as it is compiled.
+lint: | deps
+	clang-format --dry-run -Werror $(sources)
+	grep -rlE '^#!(/usr/bin/env |/bin/)(sh|bats|bash)' scripts docker tests .ci | xargs shellcheck -x
+	cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 --enable=warning,performance,portability \
+		-D_GNU_SOURCE init
+	clang-tidy --quiet --warnings-as-errors='*' \
+		--checks='-*,bugprone-*,-bugprone-easily-swappable-parameters,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling' \
+		$(wildcard init/*.c) -- $(filter-out -Werror,$(cppflags)) -std=c11
+
+help:
+	@echo 'make                  build/decant and build/decant-pack, static'
+	@echo 'make ARCH=aarch64     the same for arm64, in build/aarch64 (scripts/bootstrap --arch aarch64 first)'
+	@echo 'make CC=clang         with another compiler'
+	@echo 'make SANITIZE=LIST    with sanitizers (address,undefined or thread), in build/sanitize-...'
+	@echo 'make check            run the tests'
+	@echo 'make install          PREFIX=$(PREFIX), DESTDIR='
+	@echo 'make lint             shellcheck, clang-format, cppcheck, clang-tidy'
+	@echo 'make format           clang-format all C files'
+	@echo 'make dist             decant-$(VERSION).tar.gz from the last commit'
+	@echo 'make clean            remove build; distclean: .deps too'
+	@echo 'V=1 shows the commands; CPPFLAGS, CFLAGS and LDFLAGS come after decant'"'"'s own.'

@@ -1,0 +1,127 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # used by, and set by, the tests that load this
+# What the tests share. A test runs in a folder of its own, $PWD, which bats removes afterwards.
+
+bats_require_minimum_version 1.5.0
+
+top=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+decant=${DECANT:-$top/build/decant}
+decant_pack=${DECANT_PACK:-$top/build/decant-pack}
+maketree=$top/build/tests/maketree
+
+export LC_ALL=C.UTF-8 TZ=UTC
+unset DECANT_DEST SOURCE_DATE_EPOCH
+umask 022
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# A command that must fail; a bare "! command" does not end a bats test.
+refute() {
+	if "$@"; then
+		echo "did not fail: $*" >&2
+		return 1
+	fi
+}
+
+# Everything that two trees must have in common, but what decant keeps for itself at the root: path, type,
+# mode, owner, size, time, target; then which names are one file, then contents, then attributes.
+describe() { # DIR
+	(
+		cd "$1" || exit 1
+		export LC_ALL=C
+		find . -path ./.decant -prune -o \
+			-type d -printf '%P\t%y %m %U:%G %T@\0' -o \
+			-type l -printf '%P\t%y %U:%G %T@ -> %l\0' -o \
+			-printf '%P\t%y %m %U:%G %s %T@\0' | sort -z
+		find . -path ./.decant -prune -o -type f -links +1 -printf '%i\t%P\0' | sort -z -k 1,1n -k 2 |
+			perl -0ne 'chomp; ($i, $p) = split /\t/, $_, 2; $first{$i} //= $p;
+				print "$p is $first{$i}\0" if $first{$i} ne $p' | sort -z
+		find . -path ./.decant -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum -z --
+		find . -path ./.decant -prune -o ! -type l -print0 | sort -z |
+			xargs -0 -r getfattr -d -m '^user\.' -e hex --
+	) | tr '\0\n' '\n\001'
+}
+
+same_tree() { # DIR DIR
+	describe "$1" >one.tree
+	describe "$2" >other.tree
+	[ -s one.tree ] || return 1
+	diff -a one.tree other.tree
+}
+
+# A bundle of a small tree of a known content: enough for all that is not about content.
+small_tree() { # DIR
+	mkdir -p "$1/css" "$1/empty"
+	printf '<h1>one</h1>\n' >"$1/index.html"
+	printf 'body { }\n' >"$1/css/a.css"
+	seq 1 2000 >"$1/css/numbers"
+	: >"$1/none"
+	ln -s ../index.html "$1/css/home"
+	ln "$1/index.html" "$1/same.html"
+	find "$1" -exec touch -h -d '2024-01-02 03:04:05.678901234' {} +
+}
+
+pack() { # DIR BUNDLE [OPTION...]
+	local from=$1 to=$2
+	shift 2
+	"$decant_pack" --quiet "$@" -o "$to" "$from"
+}
+
+# Fill and verify; what they say is in $PWD/log.
+fill() { # BUNDLE DIR [OPTION...]
+	local bundle=$1 dir=$2
+	shift 2
+	if ! "$decant" fill --dest "$dir" "$@" "$bundle" 2>log; then
+		cat log >&2
+		return 1
+	fi
+}
+
+verify() { # BUNDLE DIR [OPTION...]
+	local bundle=$1 dir=$2
+	shift 2
+	"$decant" verify --dest "$dir" "$@" "$bundle"
+}
+
+# One number of the summary line in $PWD/log: how many "files", "written", "unchanged", "removed" ...
+summary() { # WORD
+	sed -n "s/.*: bundle .*[ ,]\([0-9]*\) $1\(,.*\)\{0,1\}$/\1/p" log
+}
+
+# The error is the last line of standard error, has three parts, and names OBJECT.
+says() { # LINE-PART...
+	local last=${stderr##*$'\n'} part
+	[[ $last == decant*:\ *:\ *:\ * ]] || {
+		printf 'not an error line: %s\n' "$last" >&2
+		return 1
+	}
+	for part; do
+		[[ $last == *"$part"* ]] || {
+			printf 'no "%s" in: %s\n' "$part" "$last" >&2
+			return 1
+		}
+	done
+}
+
+# A file system of its own, of SIZE, on DIR; all are unmounted when the test ends.
+mount_tmpfs() { # DIR OPTIONS
+	mkdir -p "$1"
+	mount -t tmpfs -o "$2" tmpfs "$1"
+}
+
+teardown() {
+	local point
+	cd / || return 1
+	awk -v dir="$BATS_TEST_TMPDIR/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
+		while read -r point; do
+			umount -l "$point"
+		done
+}
+
+# Change byte AT of FILE.
+damage() { # FILE AT
+	local old
+	old=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf "%b" "\\x$(printf %02x $((old ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}

@@ -1,0 +1,316 @@
+#!/usr/bin/env bats
+# decant-pack: its options, what it refuses, and that a bundle appears only when it is whole.
+
+load helpers
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	small_tree tree
+	mkdir out
+}
+
+# No bundle, and no temporary file either.
+nothing_in_out() {
+	[ -z "$(ls -A out)" ]
+}
+
+ids() { # BUNDLE
+	"$decant" list --long "$1" | awk '{ print $2 }' | sort -u
+}
+
+@test "owners are 0:0 unless said otherwise" {
+	chown -hR 7:8 tree
+	pack tree 1.tar.zst
+	[ "$(ids 1.tar.zst)" = 0/0 ]
+	pack tree 2.tar.zst --owner 33:1000
+	[ "$(ids 2.tar.zst)" = 33/1000 ]
+	pack tree 3.tar.zst --preserve-owner
+	[ "$(ids 3.tar.zst)" = 7/8 ]
+	pack tree 4.tar.zst --owner=4294967294:0
+	[ "$(ids 4.tar.zst)" = 4294967294/0 ]
+	run -2 "$decant_pack" --owner 4294967295:0 -o out/x.tar.zst tree
+	nothing_in_out
+}
+
+@test "revision and destination are recorded" {
+	pack tree b.tar.zst --revision v1.2.3 --dest /srv/www
+	"$decant" info b.tar.zst >info
+	grep -qx 'revision: v1.2.3' info
+	grep -qx 'dest: /srv/www' info
+}
+
+@test "the summary has bundle, revision, files, bytes and size; --quiet leaves it out" {
+	run --separate-stderr "$decant_pack" --revision r1 -o b.tar.zst tree
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[[ ${stderr##*$'\n'} =~ ^decant-pack:\ b.tar.zst:\ packed:\ bundle\ [0-9a-f]{32},\ revision\ r1,\ [0-9]+\ files,\ [0-9]+\ bytes,\ $(stat -c %s b.tar.zst)\ packed,\ [0-9.]+\ s,\ [0-9.]+\ MB/s$ ]]
+	run "$decant_pack" --quiet -o c.tar.zst tree
+	[ -z "$output" ]
+	cmp b.tar.zst c.tar.zst || "$decant" info c.tar.zst
+}
+
+@test "a higher level makes a smaller bundle of the same tree" {
+	seq 300000 >tree/big
+	for level in 1 12 19; do
+		pack tree "$level.tar.zst" --level "$level"
+		mkdir "v$level"
+		fill "$level.tar.zst" "v$level"
+		same_tree tree "v$level"
+	done
+	pack tree ultra.tar.zst --level 22 --ultra
+	mkdir v
+	fill ultra.tar.zst v
+	same_tree tree v
+	[ "$(stat -c %s 19.tar.zst)" -lt "$(stat -c %s 1.tar.zst)" ]
+	pack tree default.tar.zst
+	cmp default.tar.zst 12.tar.zst
+}
+
+@test "without -o, or with -o -, the bundle goes to standard output" {
+	"$decant_pack" --quiet tree >1.tar.zst
+	"$decant_pack" --quiet -o - tree >2.tar.zst
+	"$decant_pack" --quiet tree | cat >3.tar.zst
+	pack tree 4.tar.zst
+	cmp 1.tar.zst 2.tar.zst
+	cmp 1.tar.zst 3.tar.zst
+	cmp 1.tar.zst 4.tar.zst
+}
+
+@test "no bundle is written to a terminal" {
+	run -2 script -qec "'$decant_pack' tree" typescript </dev/null
+	grep -q terminal typescript
+	[ "$(wc -c <typescript)" -lt 1000 ]
+}
+
+@test "a fifo, a socket and a device are refused by name, and --skip-special leaves them out" {
+	mkfifo tree/css/pipe
+	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst tree
+	says tree/css/pipe fifo
+	nothing_in_out
+	rm tree/css/pipe
+	perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) and bind(S, sockaddr_un("tree/socket")) or die'
+	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst tree
+	says tree/socket socket
+	rm tree/socket
+	mknod tree/null c 1 3
+	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst tree
+	says tree/null device
+	mkfifo tree/css/pipe
+	run --separate-stderr "$decant_pack" --skip-special -o b.tar.zst tree
+	[ "$status" -eq 0 ]
+	grep -qE '2 .*(special|left out)' <<<"$stderr"
+	refute grep -qE 'null|pipe' <("$decant" list b.tar.zst)
+	mkfifo tree/pipe2
+	pack tree c.tar.zst --skip-special --exclude css/pipe --exclude pipe2 --exclude null
+}
+
+@test "an excluded fifo is no error" {
+	mkfifo tree/pipe
+	pack tree b.tar.zst --exclude pipe
+}
+
+@test ".decant at the root is refused" {
+	mkdir tree/.decant
+	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst tree
+	says tree/.decant
+	nothing_in_out
+	rmdir tree/.decant
+	mkdir tree/css/.decant
+	pack tree b.tar.zst
+}
+
+@test "what is no directory, or missing, is refused" {
+	run --separate-stderr "$decant_pack" -o out/b.tar.zst missing
+	[ "$status" -eq 11 ] || [ "$status" -eq 2 ] || [ "$status" -eq 13 ]
+	says missing
+	run --separate-stderr "$decant_pack" -o out/b.tar.zst tree/index.html
+	[ "$status" -ne 0 ]
+	says tree/index.html
+	run --separate-stderr "$decant_pack" -o no/such/b.tar.zst tree
+	[ "$status" -ne 0 ]
+	says no/such
+	nothing_in_out
+}
+
+@test "xattrs are packed, and --no-xattrs leaves them out" {
+	setfattr -n user.note -v here tree/index.html || skip "this file system has no user xattrs"
+	pack tree 1.tar.zst
+	pack tree 2.tar.zst --no-xattrs
+	mkdir v1 v2
+	fill 1.tar.zst v1
+	fill 2.tar.zst v2
+	[ "$(getfattr --only-values -n user.note v1/index.html)" = here ]
+	refute getfattr -n user.note v2/index.html
+}
+
+@test "a file that changes while it is read is an error, and leaves no bundle" {
+	head -c 40000000 /dev/urandom >tree/big
+	while :; do
+		printf x | dd of=tree/big bs=1 seek=39999999 conv=notrunc status=none
+		sleep 0.01
+	done &
+	pid=$!
+	run -13 --separate-stderr "$decant_pack" --level 15 -o out/b.tar.zst tree
+	kill "$pid"
+	says tree/big "changed while it was read"
+	nothing_in_out
+}
+
+@test "a file that is cut or grows while it is read is an error, too" {
+	for change in 'truncate -s 1000 tree/big' 'head -c 100000 /dev/zero >>tree/big' 'rm tree/big'; do
+		head -c 40000000 /dev/urandom >tree/big
+		(sleep 0.3 && eval "$change") &
+		pid=$!
+		run --separate-stderr "$decant_pack" --threads 1 --level 17 -o out/b.tar.zst tree
+		wait "$pid"
+		echo "$change: $status"
+		[ "$status" -eq 13 ]
+		says tree/big
+		nothing_in_out
+	done
+}
+
+@test "the bundle appears under its name only when it is whole" {
+	echo old >out/b.tar.zst
+	head -c 30000000 /dev/urandom >tree/big
+	"$decant_pack" --quiet --threads 1 --level 17 -o out/b.tar.zst tree &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		size=$(stat -c %s out/b.tar.zst)
+		[ "$size" -eq 4 ] || [ "$size" -gt 29000000 ]
+		sleep 0.02
+	done
+	wait "$pid"
+	[ "$(ls -A out)" = b.tar.zst ]
+	mkdir v
+	fill out/b.tar.zst v
+}
+
+@test "SIGTERM leaves no bundle and no temporary file" {
+	head -c 30000000 /dev/urandom >tree/big
+	"$decant_pack" --quiet --threads 1 --level 17 -o out/b.tar.zst tree &
+	pid=$!
+	sleep 0.3
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 143 ]
+	nothing_in_out
+}
+
+@test "no space for the bundle is 12, and leaves nothing" {
+	mount_tmpfs small size=1m
+	head -c 5000000 /dev/urandom >tree/big
+	run -12 --separate-stderr "$decant_pack" -o small/b.tar.zst tree
+	says small/b.tar.zst
+	[ -z "$(ls -A small)" ]
+	run -12 --separate-stderr bash -c '"$0" -o - tree >/dev/full' "$decant_pack"
+}
+
+@test "a path longer than PATH_MAX is refused by name" {
+	perl -e 'chdir "tree"; my $n = "d" x 200; for (1 .. 21) { mkdir $n or die; chdir $n or die }'
+	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst tree
+	says tree/ddd
+	nothing_in_out
+}
+
+@test "the bundle can be read by those whom the umask allows" {
+	(umask 027 && pack tree out/b.tar.zst)
+	[ "$(stat -c %a out/b.tar.zst)" = 640 ]
+}
+
+@test "the bundle's own directory may be packed without the bundle in it" {
+	pack tree tree/b.tar.zst
+	[ "$("$decant" list tree/b.tar.zst | grep -c 'tar.zst')" -eq 0 ]
+}
+
+@test "any user can pack, and gets the same bytes" {
+	chmod 0777 out . ..
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant_pack" --quiet -o out/b.tar.zst tree
+	pack tree b.tar.zst
+	cmp b.tar.zst out/b.tar.zst
+}
+
+# ---- what is left out --------------------------------------------------------------------------------
+
+# The names left of a tree that has each of these, with the patterns of the arguments.
+left_with() {
+	local pattern options=()
+	for pattern; do
+		options+=(--exclude "$pattern")
+	done
+	pack ignore-tree b.tar.zst "${options[@]}"
+	"$decant" list b.tar.zst | sed 's,^\./$,,; /^$/d' | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//'
+}
+
+ignore_tree() {
+	mkdir -p ignore-tree/a/b ignore-tree/c
+	touch ignore-tree/{x.log,x.txt,README.md} ignore-tree/a/{x.log,README.md} ignore-tree/a/b/{x.log,y} ignore-tree/c/x.txt
+}
+
+@test "patterns mean what they mean in a .dockerignore file" {
+	ignore_tree
+	everything='README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.log x.txt'
+	[ "$(left_with)" = "$everything" ]
+	# pattern(s), separated by spaces | what is left
+	while IFS='|' read -r patterns left; do
+		# shellcheck disable=SC2086 # words, and no file may match
+		seen=$(set -f && left_with $patterns)
+		[ "$seen" = "$left" ] || {
+			printf 'patterns: %s\nwanted:   %s\nseen:     %s\n' "$patterns" "$left" "$seen"
+			return 1
+		}
+	done <<-'END'
+		*.log|README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.txt
+		*/*.log|README.md a/ a/README.md a/b/ a/b/x.log a/b/y c/ c/x.txt x.log x.txt
+		**/*.log|README.md a/ a/README.md a/b/ a/b/y c/ c/x.txt x.txt
+		a|README.md c/ c/x.txt x.log x.txt
+		/a|README.md c/ c/x.txt x.log x.txt
+		a/|README.md c/ c/x.txt x.log x.txt
+		./a/../c|README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log x.log x.txt
+		a/b|README.md a/ a/README.md a/x.log c/ c/x.txt x.log x.txt
+		**/b|README.md a/ a/README.md a/x.log c/ c/x.txt x.log x.txt
+		a/**|README.md a/ c/ c/x.txt x.log x.txt
+		x.?xt|README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.log
+		[a-b]|README.md c/ c/x.txt x.log x.txt
+		[^a]|README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log x.log x.txt
+		X.LOG|README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.log x.txt
+		**/README.md !README.md|README.md a/ a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.log x.txt
+		!README.md **/README.md|a/ a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.log x.txt
+		* !c|c/ c/x.txt
+		* !a/b/y|a/ a/b/ a/b/y
+		a !a/b|README.md a/ a/b/ a/b/x.log a/b/y c/ c/x.txt x.log x.txt
+		\x.log|README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log c/ c/x.txt x.txt
+	END
+}
+
+@test ".decantignore is read, and not packed" {
+	ignore_tree
+	printf '# a comment\n\n  *.log  \r\n!x.log\nc/\n#a\n' >ignore-tree/.decantignore
+	[ "$(left_with)" = 'README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log x.log x.txt' ]
+	pack ignore-tree b.tar.zst --no-ignore-file
+	"$decant" list b.tar.zst | grep -qx c/x.txt
+	refute grep -q decantignore <("$decant" list b.tar.zst)
+}
+
+@test "--ignore-file names another file, and --exclude comes after it" {
+	ignore_tree
+	echo 'c' >rules
+	echo 'a' >ignore-tree/.decantignore
+	pack ignore-tree b.tar.zst --ignore-file rules --exclude '!c' --exclude 'x.*'
+	"$decant" list b.tar.zst | grep -qx c/x.txt
+	"$decant" list b.tar.zst | grep -qx a/b/y
+	refute grep -qx x.log <("$decant" list b.tar.zst)
+	run --separate-stderr "$decant_pack" --ignore-file no-such-rules -o out/b.tar.zst ignore-tree
+	[ "$status" -ne 0 ]
+	says no-such-rules
+	nothing_in_out
+}
+
+@test "a pattern that is none is refused" {
+	for pattern in '[' 'a[' '[]a' '[-]' 'a\'; do
+		run -2 --separate-stderr "$decant_pack" --exclude "$pattern" -o out/b.tar.zst tree
+		says
+		nothing_in_out
+	done
+}

@@ -1,0 +1,209 @@
+#!/usr/bin/env bats
+# verify names each difference between a volume and a bundle, and needs nothing but to read.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR"
+	small_tree tree
+	setfattr -n user.note -v here tree/index.html
+	pack tree b.tar.zst
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	cp "$BATS_FILE_TMPDIR/b.tar.zst" .
+	cp -a "$BATS_FILE_TMPDIR/tree" v
+}
+
+# What verify prints is exactly LINE, or begins with it.
+finds() { # LINE
+	run -16 --separate-stderr verify b.tar.zst v
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output == "$1"* ]]
+}
+
+keep_times() { # DIR COMMAND...
+	local dir=$1
+	shift
+	"$@"
+	touch -r "$BATS_FILE_TMPDIR/tree/$dir" "v/$dir"
+}
+
+@test "a right volume has no differences, and no output" {
+	run --separate-stderr verify b.tar.zst v
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[[ $stderr == *" 0 differences"* ]]
+}
+
+@test "missing: a file" { keep_times css rm v/css/a.css && finds "missing: css/a.css"; }
+
+@test "missing: a link" { keep_times css rm v/css/home && finds "missing: css/home"; }
+
+@test "missing: an empty directory" { keep_times . rmdir v/empty && finds "missing: empty"; }
+
+@test "a missing directory is told, with or without what was in it" {
+	keep_times . rm -r v/css
+	run -16 --separate-stderr verify b.tar.zst v
+	[[ ${lines[0]} == "missing: css"* ]]
+}
+
+@test "extra: only when asked for" {
+	keep_times css touch v/css/extra
+	verify b.tar.zst v
+	run -16 --separate-stderr verify b.tar.zst v --extra
+	[ "$output" = "extra: css/extra" ]
+}
+
+@test "type: a directory where a file belongs" {
+	keep_times . bash -c 'rm v/none; mkdir v/none'
+	finds "type: none"
+}
+
+@test "type: a link where a directory belongs" {
+	keep_times . bash -c 'rmdir v/empty; ln -s css v/empty'
+	finds "type: empty"
+}
+
+@test "type: a fifo where a file belongs, without waiting for a writer" {
+	keep_times . bash -c 'rm v/none; mkfifo v/none'
+	run -16 --separate-stderr timeout 10 "$decant" verify --dest v b.tar.zst
+	[[ $output == "type: none"* ]]
+}
+
+@test "content: one byte" {
+	printf X | dd of=v/css/numbers bs=1 seek=77 conv=notrunc status=none
+	touch -r "$BATS_FILE_TMPDIR/tree/css/numbers" v/css/numbers
+	finds "content: css/numbers"
+}
+
+@test "size: one byte more" {
+	echo >>v/css/numbers
+	touch -r "$BATS_FILE_TMPDIR/tree/css/numbers" v/css/numbers
+	finds "size: css/numbers"
+}
+
+@test "mode: of a file, of a directory, of the root" {
+	chmod 0600 v/css/a.css
+	chmod 0711 v/empty
+	chmod 0700 v
+	run -16 --separate-stderr verify b.tar.zst v
+	[ "${#lines[@]}" -eq 3 ]
+	[[ ${lines[0]} == "mode: .: "* ]]
+	grep -q '^mode: css/a.css: .*600.*644' <<<"$output"
+	grep -q '^mode: empty: ' <<<"$output"
+}
+
+@test "owner: of a file, a link and a directory, unless --no-owner" {
+	chown -h 5:6 v/css/home v/css/a.css v/empty
+	run -16 --separate-stderr verify b.tar.zst v
+	[ "$(grep -c '^owner: ' <<<"$output")" -eq 3 ]
+	[ "${#lines[@]}" -eq 3 ]
+	verify b.tar.zst v --no-owner
+}
+
+@test "mtime: one nanosecond" {
+	touch -d '2024-01-02 03:04:05.678901235' v/css/a.css
+	finds "mtime: css/a.css"
+}
+
+@test "mtime: of a link and of a directory" {
+	touch -h -d @1 v/css/home
+	touch -d @1 v/empty
+	run -16 --separate-stderr verify b.tar.zst v
+	[ "$(grep -c '^mtime: ' <<<"$output")" -eq 2 ]
+}
+
+@test "target: of a link" {
+	keep_times css ln -sfn ../index.htm v/css/home
+	touch -h -r "$BATS_FILE_TMPDIR/tree/css/home" v/css/home
+	finds "target: css/home"
+}
+
+@test "links: a hard link that is a copy" {
+	keep_times . bash -c 'cp -a v/same.html x; rm v/same.html; mv x v/same.html'
+	setfattr -n user.note -v here v/same.html
+	run -16 --separate-stderr verify b.tar.zst v
+	grep -q '^links: ' <<<"$output"
+	[ "${#lines[@]}" -le 2 ]
+}
+
+@test "xattr: one that is missing, one that differs, one too many" {
+	setfattr -n user.note -v there v/index.html
+	finds "xattr: index.html"
+	setfattr -x user.note v/index.html
+	finds "xattr: index.html"
+	setfattr -n user.note -v here v/index.html
+	verify b.tar.zst v
+	setfattr -n user.more -v x v/index.html
+	finds "xattr: index.html"
+}
+
+@test "all differences come, in the same order with one thread and with eight" {
+	"$maketree" 5 big 150
+	pack big big.tar.zst --preserve-owner
+	mkdir w
+	fill big.tar.zst w
+	find w -name '*7*' -type f -exec sh -c 'echo more >>"$1"' - {} \;
+	find w -name '*3*' -type f -exec chmod 0111 {} +
+	find w -name '*5*' ! -type d -delete
+	run -16 --separate-stderr verify big.tar.zst w --extra --threads 1
+	one=$output
+	[ "${#lines[@]}" -gt 10 ]
+	for i in 1 2 3; do
+		run -16 --separate-stderr verify big.tar.zst w --extra --threads 8
+		[ "$output" = "$one" ]
+	done
+}
+
+@test "names are escaped" {
+	mkdir odd w
+	touch "$(printf 'odd/new\nline')" "$(printf 'odd/\xff\\x')" odd/café
+	pack odd odd.tar.zst
+	run -16 --separate-stderr verify odd.tar.zst w
+	grep -qxF 'missing: new\x0aline' <<<"$output"
+	grep -qxF 'missing: \xff\\x' <<<"$output"
+	grep -qxF 'missing: café' <<<"$output"
+}
+
+@test "a volume that decant never saw can be verified, and gets nothing written to it" {
+	before=$(find v -printf '%p %i %C@\n' | sort)
+	verify b.tar.zst v
+	[ ! -e v/.decant ]
+	[ "$before" = "$(find v -printf '%p %i %C@\n' | sort)" ]
+}
+
+@test "a read-only mount can be verified" {
+	mkdir ro
+	mount --bind v ro
+	mount -o remount,ro,bind ro
+	verify b.tar.zst ro
+	echo other >v/index.html
+	run -16 verify b.tar.zst ro
+}
+
+@test "any user can verify what it can read; owners are then not compared" {
+	chown -R 7:7 v
+	chmod 0755 . ..
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" verify --dest v b.tar.zst
+	chmod 0600 v/index.html
+	run -15 --separate-stderr setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" verify --dest v b.tar.zst
+}
+
+@test "the bundle may come through a pipe" {
+	cat b.tar.zst | "$decant" verify --dest v -
+	echo other >v/none
+	run -16 bash -c 'cat b.tar.zst | "$0" verify --dest v -' "$decant"
+	[[ $output == *none* ]]
+}
+
+@test "--log json has a summary" {
+	echo other >v/none
+	run -16 --separate-stderr "$decant" verify --log json --dest v b.tar.zst
+	jq -es 'map(select(.event == "summary")) | length == 1' <<<"$stderr"
+}
+
+@test "verify of a file that grows or is cut while it is read ends" {
+	run -16 --separate-stderr timeout 10 bash -c ': >v/css/numbers; "$0" verify --dest v b.tar.zst' "$decant"
+}
