@@ -161,7 +161,7 @@ static const char *scan_dir(const struct catalog *c, uint32_t i, const struct di
 	if (!name_valid(dir->name.s, dir->name.len))
 		return "a directory's name is not a path component";
 	if (dir->parent == 0 && name_reserved(dir->name.s, dir->name.len))
-		return "the root has an entry called " STATE_DIR;
+		return "the root has an entry called " STATE_DIR " or " LOST_FOUND;
 	return NULL;
 }
 

@@ -95,7 +95,7 @@ static const char *check_name(struct check *k, struct text name)
 	if (c->dir_path_len[k->dir] + (size_t)(k->dir != 0) + name.len > PATH_LEN_MAX)
 		return "a path is longer than PATH_MAX";
 	if (k->dir == 0 && name_reserved(name.s, name.len))
-		return "the root has an entry called " STATE_DIR;
+		return "the root has an entry called " STATE_DIR " or " LOST_FOUND;
 	for (; k->child < c->dir_end[k->dir]; k->child = c->dir_end[k->child]) {
 		struct text child = catalog_dir(c, k->child).name;
 		int order = name_compare(child.s, child.len, name.s, name.len);
@@ -136,7 +136,7 @@ static const char *check_content(struct check *k, const struct frame *frame, con
 		return "the sizes of the files overflow";
 	if (e->size == 0)
 		return e->offset ? "an empty file has an offset" : NULL;
-	if (e->offset < *end || e->offset > frame->plain)
+	if (e->offset < *end || e->offset >= frame->plain)
 		return "a file's content lies outside its frame or over another's";
 	uint64_t room = frame->plain - e->offset;
 	if (e->size > room) {

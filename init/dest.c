@@ -175,9 +175,63 @@ unsigned dest_differs(const struct dest *d, const struct stat *st, const struct 
 
 int dest_create(int dir, const char *name, const struct metadata *m)
 {
-	/* The setid bits come last: a write would drop them. The umask is 0. */
-	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-	              m->mode & ~(uint32_t)SETID_MASK);
+	/* The setid bits come last: a write would drop them; xattrs want the owner to be able to write. The
+	 * umask is 0. */
+	uint32_t mode = (m->mode & ~(uint32_t)SETID_MASK) | (m->xattrs.len ? 0200 : 0);
+	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+/* The names of xattrs that a bundle may hold, and that are so decant's to set and to remove. */
+static bool is_managed(const char *name)
+{
+	return strncmp(name, "user.", 5) == 0 || strcmp(name, "security.capability") == 0;
+}
+
+static bool has_name(struct text set, const char *name)
+{
+	struct xattr x;
+	while (xattr_next(&set, &x))
+		if (strlen(name) == x.name.len && memcmp(name, x.name.s, x.name.len) == 0)
+			return true;
+	return false;
+}
+
+bool dest_extra_xattr(int fd, struct text set, char *name)
+{
+	char list[XATTR_SET_MAX];
+	ssize_t len = flistxattr(fd, list, sizeof list); /* fails where there are none to have */
+
+	for (char *at = list; len > 0 && at < list + len; at += strlen(at) + 1) {
+		if (is_managed(at) && !has_name(set, at)) {
+			memcpy(name, at, strlen(at) + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool dest_same_xattr(int fd, const struct xattr *x)
+{
+	char name[NAME_LEN_MAX + 1], *value = malloc(x->value.len + 1);
+
+	memcpy(name, x->name.s, x->name.len);
+	name[x->name.len] = '\0';
+	ssize_t len = value ? fgetxattr(fd, name, value, x->value.len + 1) : -1;
+	bool same = len == (ssize_t)x->value.len && memcmp(value, x->value.s, x->value.len) == 0;
+	free(value);
+	return same;
+}
+
+bool dest_has_xattrs(int fd, struct text set)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct text rest = set;
+	struct xattr x;
+
+	while (xattr_next(&rest, &x))
+		if (!dest_same_xattr(fd, &x))
+			return false;
+	return !dest_extra_xattr(fd, set, name);
 }
 
 static bool set_xattrs(int fd, struct text set)
@@ -193,7 +247,17 @@ static bool set_xattrs(int fd, struct text set)
 	return true;
 }
 
-/* Owner first, because a change of owner drops setid bits and capabilities; time last. */
+static bool remove_extra_xattrs(int fd, struct text set)
+{
+	char name[NAME_LEN_MAX + 1];
+	while (dest_extra_xattr(fd, set, name))
+		if (fremovexattr(fd, name) != 0)
+			return false;
+	return true;
+}
+
+/* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
+ * forbid to set; time last. */
 static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const char **action)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
@@ -201,11 +265,11 @@ static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const 
 	*action = "set owner";
 	if ((bits & DIFFERS_OWNER) && fchown(fd, m->uid, m->gid) != 0)
 		return false;
-	*action = "set mode";
-	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
-		return false;
 	*action = "set xattr";
 	if (m->xattrs.len && !set_xattrs(fd, m->xattrs))
+		return false;
+	*action = "set mode";
+	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
 		return false;
 	*action = "set time";
 	return !(bits & DIFFERS_TIME) || futimens(fd, times) == 0;
@@ -223,7 +287,7 @@ static bool learn(struct habit *habit, int fd, const struct metadata *m)
 	habit->uid = st.st_uid;
 	habit->gid = st.st_gid;
 	habit->seen[mode / 64] |= UINT64_C(1) << mode % 64;
-	if ((st.st_mode & 0777) == mode)
+	if ((st.st_mode & 0777) == (mode | (m->xattrs.len ? 0200 : 0)))
 		habit->kept[mode / 64] |= UINT64_C(1) << mode % 64;
 	return true;
 }
@@ -239,7 +303,7 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 		return false;
 	if (d->owners && (habit->uid != m->uid || habit->gid != m->gid))
 		bits |= DIFFERS_OWNER;
-	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK))
+	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK) || m->xattrs.len)
 		bits |= DIFFERS_MODE;
 	return set_metadata(fd, m, bits, action);
 }
@@ -248,8 +312,17 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
                 const char **action)
 {
 	unsigned bits = dest_differs(d, st, m);
+
 	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
 		bits |= DIFFERS_MODE;
+	if (!dest_has_xattrs(fd, m->xattrs)) {
+		bits |= DIFFERS_MODE;
+		*action = "set xattr";
+		if (!(st->st_mode & 0200) && fchmod(fd, (st->st_mode & MODE_MASK) | 0200) != 0)
+			return false;
+		if (!remove_extra_xattrs(fd, m->xattrs))
+			return false;
+	}
 	return set_metadata(fd, m, bits, action);
 }
 
@@ -301,10 +374,9 @@ bool dest_write_holes(int fd, const unsigned char *data, size_t size, uint64_t a
 	size_t from = 0;
 	for (size_t to = 0; to < size;) {
 		size_t window = HOLE_WINDOW - (size_t)((at + to) % HOLE_WINDOW);
-		bool whole = window == HOLE_WINDOW && window <= size - to;
 		if (window > size - to)
 			window = size - to;
-		if (whole && all_zero(data + to, window)) {
+		if (all_zero(data + to, window)) {
 			if (to > from && !write_full(fd, data + from, to - from, (int64_t)(at + from)))
 				return false;
 			from = to + window;

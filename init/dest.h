@@ -76,9 +76,15 @@ int dest_create(int dir, const char *name, const struct metadata *meta);
  * be needed, and no other. *ACTION names the call that failed. */
 bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
                  const char **action);
-/* Bring FD's metadata to META where ST says that it differs; xattrs are always set. */
+/* Bring FD's metadata to META where ST says that it differs, and its xattrs. */
 bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
                 const char **action);
+
+/* Has FD the xattrs of SET, and no other that a bundle could hold? */
+bool dest_has_xattrs(int fd, struct text set);
+bool dest_same_xattr(int fd, const struct xattr *xattr);
+/* One that it has and SET has not, to NAME (NAME_LEN_MAX + 1 bytes). */
+bool dest_extra_xattr(int fd, struct text set, char *name);
 
 /* Make symbolic link NAME in DIR, with owner and time. TARGET need not be NUL-terminated. */
 bool dest_symlink(const struct dest *dest, int dir, const char *name, struct text target,
@@ -87,7 +93,8 @@ bool dest_symlink(const struct dest *dest, int dir, const char *name, struct tex
 bool dest_amend_symlink(const struct dest *dest, int dir, const char *name, const struct stat *st,
                         const struct metadata *meta, const char **action);
 
-/* SIZE bytes of a file with ENTRY_HOLES, from offset AT: whole windows of zeros are left out. */
+/* SIZE bytes of a new file with ENTRY_HOLES, from offset AT: windows of zeros, and zero parts of windows at
+ * both ends, are left out. dest_truncate gives the file its size in the end. */
 bool dest_write_holes(int fd, const unsigned char *data, size_t size, uint64_t at);
 bool dest_truncate(int fd, uint64_t size);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "path.h"
 #include "pour.h"
 #include "prune.h"
 #include "publish.h"
@@ -30,8 +31,8 @@ static bool look_fresh(struct fill *f, struct fault *fault)
 	if (!names_read(f->dest->root, &names))
 		return fault_errno(fault, errno, f->dest->path, "read directory");
 	for (uint32_t i = 0; i < names.count; i++) {
-		const char *name = names_get(&names, i).s;
-		if (strcmp(name, STATE_DIR) != 0 && strcmp(name, "lost+found") != 0)
+		struct text name = names_get(&names, i);
+		if (!name_reserved(name.s, name.len))
 			f->fresh = false;
 	}
 	names_free(&names);
@@ -44,7 +45,7 @@ static bool check_space(const struct fill *f, struct fault *fault)
 	const struct catalog *c = &f->bundle->catalog;
 	uint64_t bytes, inodes, need = f->fresh ? c->disk : f->plan.disk;
 	uint64_t names = f->fresh ? (uint64_t)c->head.dirs + c->files + c->symlinks
-	                          : f->plan.dirs + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE];
+	                          : 1 + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE];
 	uint32_t unit;
 
 	if (!f->options->space_check)
@@ -57,7 +58,7 @@ static bool check_space(const struct fill *f, struct fault *fault)
 		                 "%llu bytes needed, %llu free", (unsigned long long)need,
 		                 (unsigned long long)bytes);
 	/* c->hardlinks need no inode, and neither does the root. */
-	if (names > inodes + 1)
+	if (names - 1 > inodes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
 		                 "%llu inodes needed, %llu free", (unsigned long long)names,
 		                 (unsigned long long)inodes);
@@ -78,7 +79,7 @@ static uint64_t count_changes(const struct fill *f)
 static bool fill_fresh(struct fill *f, struct fault *fault)
 {
 	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
-	       state_drop(&f->state, fault) && publish_mkdirs(f, fault) && pour(f, fault) &&
+	       state_drop(&f->state, f->bundle, fault) && publish_mkdirs(f, fault) && pour(f, fault) &&
 	       publish_links(f, fault) && publish_dirs(f, fault) &&
 	       state_commit(&f->state, f->bundle, f->options->sync, fault);
 }
@@ -86,8 +87,8 @@ static bool fill_fresh(struct fill *f, struct fault *fault)
 /* The volume's names change from here on. */
 static bool publish(struct fill *f, struct fault *fault)
 {
-	if (!state_drop(&f->state, fault) || !publish_mkdirs(f, fault) || !publish_files(f, fault) ||
-	    !publish_links(f, fault))
+	if (!state_drop(&f->state, f->bundle, fault) || !publish_mkdirs(f, fault) ||
+	    !publish_files(f, fault) || !publish_links(f, fault))
 		return false;
 	if (f->options->prune == PRUNE_MANAGED && !prune_managed(f, fault))
 		return false;
@@ -128,7 +129,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 	bool other = f->state.pasts > 0 || !f->state.has_held ||
 	             memcmp(f->state.held.catalog.head.id, f->bundle->catalog.head.id, 16) != 0;
 	*changed = other || count_changes(f) + f->plan.dirs + strangers > 0;
-	if (*changed ? !publish(f, fault) : !state_drop(&f->state, fault))
+	if (*changed ? !publish(f, fault) : !state_drop(&f->state, f->bundle, fault))
 		return false;
 	return state_commit(&f->state, f->bundle, f->options->sync, fault);
 }

@@ -74,6 +74,8 @@ enum {
 	SETID_MASK = 07000
 };
 
-#define STATE_DIR ".decant" /* a name that a bundle's root must not use */
+/* Names that a bundle's root must not use. */
+#define STATE_DIR ".decant"
+#define LOST_FOUND "lost+found"
 
 #endif

@@ -104,6 +104,7 @@ static bool parse_owner(struct pack_options *o, const char *text)
 		return false;
 	o->uid = (uint32_t)uid;
 	o->gid = (uint32_t)gid;
+	o->owner = true;
 	return true;
 }
 
@@ -194,6 +195,8 @@ static bool check_options(struct pack_options *o, int argc, char **argv, bool ul
 		return usage(fault, "decant-pack", "wants a shorter path");
 	if (o->ignore_file && o->no_ignore_file)
 		return usage(fault, "--ignore-file", "does not go with --no-ignore-file");
+	if (o->owner && o->preserve_owner)
+		return usage(fault, "--owner", "does not go with --preserve-owner");
 	if (!o->output && isatty(STDOUT_FILENO))
 		return usage(fault, "standard output", "is a terminal; name a file with -o");
 	return read_epoch(o, fault);

@@ -19,6 +19,7 @@ struct pack_options {
 	int level;
 	unsigned threads; /* 0: as many as workers_allowed() says */
 	uint32_t uid, gid;
+	bool owner; /* --owner was given */
 	bool preserve_owner, no_ignore_file, skip_special, setid, xattrs, quiet, json, help, version;
 	bool clamp; /* SOURCE_DATE_EPOCH is set, to EPOCH */
 	int64_t epoch;

@@ -16,7 +16,8 @@ bool name_valid(const char *name, size_t len)
 
 bool name_reserved(const char *name, size_t len)
 {
-	return len == strlen(STATE_DIR) && memcmp(name, STATE_DIR, len) == 0;
+	return (len == strlen(STATE_DIR) && memcmp(name, STATE_DIR, len) == 0) ||
+	       (len == strlen(LOST_FOUND) && memcmp(name, LOST_FOUND, len) == 0);
 }
 
 bool dest_valid(const char *path, size_t len)

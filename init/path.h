@@ -9,7 +9,8 @@
  * no NUL, neither "." nor "..". Any other byte is allowed (path_resolution(7)). */
 bool name_valid(const char *name, size_t len);
 
-/* True when NAME is the one that decant keeps for itself at the root of a volume (STATE_DIR). */
+/* True when NAME is not for a bundle at the root of a volume: decant keeps STATE_DIR for itself, LOST_FOUND
+ * is the file system's. */
 bool name_reserved(const char *name, size_t len);
 
 /* True when PATH is absolute, has no "." or ".." component and is at most PATH_LEN_MAX bytes long. */

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "content.h"
 #include "io.h"
 #include "old.h"
 #include "pool.h"
@@ -22,11 +21,14 @@ struct planner {
 	bool same; /* the volume holds this very bundle */
 	uint32_t
 	    *held_dir; /* for each directory its number in the held bundle; NULL when SAME or nothing held */
-	struct worker {
-		struct reader reader, links;
-		struct lookup held;
-		uint64_t count[5], dirs, bytes, disk;
-	} * workers;
+	uint8_t *untouched; /* for each directory: it, and all above it, are what the state's fill left */
+	struct worker *workers;
+};
+
+struct worker {
+	struct reader reader, links;
+	struct lookup held;
+	uint64_t count[5], dirs, bytes, disk;
 };
 
 /* What the planner knows of the directory that it is in. */
@@ -36,12 +38,14 @@ struct place {
 	bool obstructed; /* something that is no directory has its name */
 };
 
+enum { DIRS_PER_JOB = 64 };
+
 static bool is_older(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
-/* Nobody has changed what ST describes since the state was written, so it is what that fill made of it. */
+/* Nobody has changed what ST describes since the state was written: its ctime says so. */
 static bool is_untouched(const struct planner *p, const struct stat *st)
 {
 	return p->state->has_held && p->state->trusted && is_older(&st->st_ctim, &p->state->changed);
@@ -52,11 +56,12 @@ static bool same_text(struct text a, struct text b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
 }
 
-static bool open_place(const struct planner *p, struct place *place, uint32_t dir, struct fault *fault)
+static bool open_place(const struct planner *p, struct place *place, uint32_t dir, int flags,
+                       struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 1];
 	catalog_path(&p->bundle->catalog, dir, path);
-	*place = (struct place){.dir = dir, .fd = dest_dir(p->dest, path, O_PATH)};
+	*place = (struct place){.dir = dir, .fd = dest_dir(p->dest, path, flags)};
 	if (place->fd >= 0 || errno == ENOENT)
 		return true;
 	place->obstructed = errno == ENOTDIR || errno == ELOOP;
@@ -75,9 +80,9 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 		if (fstat(place->fd, &st) != 0)
 			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0},
 			                  "stat", fault);
-		bool right = dest_differs(p->dest, &st, &meta) == 0;
-		if (dir.xattrs.len && !(p->same && is_untouched(p, &st)))
-			right = false;
+		p->untouched[place->dir] = is_untouched(p, &st);
+		bool right = dest_differs(p->dest, &st, &meta) == 0 &&
+		             ((p->same && is_untouched(p, &st)) || dest_has_xattrs(place->fd, dir.xattrs));
 		if (place->dir == 0 && !p->dest->root_is_ours)
 			right = true;
 		action = right ? ACTION_KEEP : ACTION_AMEND;
@@ -87,38 +92,45 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 	return true;
 }
 
-/* Is the content of large file NAME what its hash says? */
-static bool is_same_large(const struct place *place, const char *name, const struct entry *e)
+/* A job of the first pass: a run of directories. */
+static bool plan_dirs(void *context, unsigned worker, uint32_t number, struct fault *fault)
 {
-	unsigned char *piece = malloc(CONTENT_PIECE);
-	int fd = openat(place->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	bool same = false;
+	struct planner *p = context;
+	uint32_t first = number * DIRS_PER_JOB, dirs = p->bundle->catalog.head.dirs;
+	uint32_t end = dirs - first < DIRS_PER_JOB ? dirs : first + DIRS_PER_JOB;
 
-	if (piece && fd >= 0 && !content_matches(fd, e->size, e->hash, piece, &same))
-		same = false;
-	close_fd(&fd);
-	free(piece);
-	return same;
+	for (uint32_t i = first; i < end; i++) {
+		struct place place;
+		if (!stop_check(fault) || !open_place(p, &place, i, O_RDONLY, fault))
+			return false;
+		bool done = plan_dir(p, &place, &p->workers[worker], fault);
+		close_fd(&place.fd);
+		if (!done)
+			return false;
+	}
+	return true;
+}
+
+/* Is the file, or link, that ST describes what the state's fill made of HELD? A rename does not touch what is
+ * below the directory that it moves, so the directories count, too; and what was written while that fill was
+ * still running betrays itself by its mtime. */
+static bool is_as_held(const struct planner *p, const struct place *place, const struct entry *held,
+                       const struct stat *st)
+{
+	struct metadata meta = metadata_of_entry(held);
+	return is_untouched(p, st) && p->untouched[place->dir] && dest_differs(p->dest, st, &meta) == 0;
 }
 
 /* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
-static enum action judge_file(const struct planner *p, const struct place *place, const char *name,
-                              const struct entry *e, const struct entry *held, const struct stat *st,
-                              bool spans_frames)
+static enum action judge_file(const struct planner *p, const struct place *place, const struct entry *e,
+                              const struct entry *held, const struct stat *st, bool spans_frames)
 {
 	struct metadata meta = metadata_of_entry(e);
-	bool same =
-	    held && held->type == ENTRY_FILE && held->size == e->size && memcmp(held->hash, e->hash, 16) == 0;
-	bool keep = same && is_untouched(p, st);
 
-	if (spans_frames && same && !keep) {
-		/* The pieces of a large file come to different workers, so that it is rather written anew
-		 * than compared; unless the state was written within the same tick of the clock, as after a
-		 * short fill. */
-		keep = p->state->trusted && st->st_ctim.tv_sec == p->state->changed.tv_sec &&
-		       st->st_ctim.tv_nsec == p->state->changed.tv_nsec && is_same_large(place, name, e);
-	}
-	if (!keep)
+	/* The pieces of a large file come to different workers, so that it is rather written anew than
+	 * compared. */
+	if (!held || held->type != ENTRY_FILE || held->size != e->size ||
+	    memcmp(held->hash, e->hash, 16) != 0 || !is_as_held(p, place, held, st))
 		return spans_frames ? ACTION_REPLACE : ACTION_CHECK;
 	if (!same_text(held->xattrs, e->xattrs))
 		return held->xattrs.len ? ACTION_REPLACE : ACTION_AMEND;
@@ -133,8 +145,8 @@ static enum action judge_symlink(const struct planner *p, const struct place *pl
 
 	if (st->st_size != (off_t)e->target.len)
 		return ACTION_REPLACE;
-	if (!held || !is_untouched(p, st) || held->type != ENTRY_SYMLINK ||
-	    !same_text(held->target, e->target)) {
+	if (!held || held->type != ENTRY_SYMLINK || !same_text(held->target, e->target) ||
+	    !is_as_held(p, place, held, st)) {
 		ssize_t n = readlinkat(place->fd, name, target, sizeof target);
 		if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
 			return ACTION_REPLACE;
@@ -154,7 +166,7 @@ static bool judge_link(struct planner *p, struct worker *w, const struct entry *
 
 	*action = ACTION_REPLACE;
 	if (!reader_block(&w->links, frame, fault) ||
-	    !open_place(p, &place, catalog_dir_of(c, number), fault))
+	    !open_place(p, &place, catalog_dir_of(c, number), O_PATH, fault))
 		return false;
 	struct text text = block_entry(&w->links.block, number - c->frame_first[frame]).name;
 	memcpy(name, text.s, text.len);
@@ -199,7 +211,7 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 		/* A link that the bundle does not know may be a way to a file outside the volume. */
 		action = ACTION_REPLACE;
 	} else {
-		action = judge_file(p, place, name, e, before, &st, spans_frames);
+		action = judge_file(p, place, e, before, &st, spans_frames);
 	}
 	p->plan->entry[number] = (uint8_t)action;
 	w->count[action]++;
@@ -224,9 +236,11 @@ static bool plan_frame(void *context, unsigned worker, uint32_t number, struct f
 		return false;
 	while (span_next(&spans, &span)) {
 		struct place place;
-		if (!open_place(p, &place, span.dir, fault))
+		bool done = true;
+		if (span.from == span.to)
+			continue;
+		if (!open_place(p, &place, span.dir, O_PATH, fault))
 			return false;
-		bool done = !span.begins || plan_dir(p, &place, w, fault);
 		if (p->held_dir)
 			lookup_enter(&w->held, p->held_dir[span.dir]);
 		for (uint32_t i = span.from; i < span.to && done; i++) {
@@ -248,7 +262,12 @@ static bool run(struct planner *p, unsigned workers, struct fault *fault)
 		reader_init(&p->workers[i].links, p->bundle);
 		reader_init(&p->workers[i].held.reader, &p->state->held);
 	}
-	bool done = pool_run(workers, p->bundle->catalog.head.frames, plan_frame, p, NULL, fault);
+	const struct catalog *c = &p->bundle->catalog;
+	uint32_t jobs = (c->head.dirs + DIRS_PER_JOB - 1) / DIRS_PER_JOB;
+	bool done = pool_run(workers, jobs, plan_dirs, p, NULL, fault);
+	for (uint32_t i = 1; i < c->head.dirs; i++)
+		p->untouched[i] = p->untouched[i] && p->untouched[catalog_dir(c, i).parent];
+	done = done && pool_run(workers, c->head.frames, plan_frame, p, NULL, fault);
 	for (unsigned i = 0; i < workers; i++) {
 		struct worker *w = &p->workers[i];
 		for (int action = 0; action < 5; action++)
@@ -273,14 +292,17 @@ bool plan_make(struct plan *plan, struct bundle *b, struct state *s, unsigned wo
 	p.same = s->has_held && memcmp(s->held.catalog.head.id, b->catalog.head.id, 16) == 0;
 	plan->entry = malloc((size_t)b->catalog.head.entries + 1);
 	plan->dir = malloc(b->catalog.head.dirs);
+	p.untouched = calloc(b->catalog.head.dirs, 1);
 	p.workers = calloc(workers, sizeof *p.workers);
 	if (s->has_held && s->trusted && !p.same)
 		p.held_dir = map_dirs(&b->catalog, &s->held.catalog);
-	if (!plan->entry || !plan->dir || !p.workers || (s->has_held && s->trusted && !p.same && !p.held_dir))
+	if (!plan->entry || !plan->dir || !p.untouched || !p.workers ||
+	    (s->has_held && s->trusted && !p.same && !p.held_dir))
 		fault_set(fault, EXIT_INTERNAL, b->name, "plan", "out of memory");
 	else
 		done = run(&p, workers, fault);
 	free(p.held_dir);
+	free(p.untouched);
 	free(p.workers);
 	return done;
 }

@@ -1,11 +1,13 @@
 /* plan.h - looks at a volume that is not new and decides, entry by entry, what a fill must do. Changes
  * nothing.
  *
- * An entry is kept unread only when three things agree: the state says that the volume holds it with the
- * wanted content, the state is trusted (state.h), and the file's size, owner, mode, mtime, number of links
- * and device are what the state says while its ctime is before the state's. The ctime cannot be set by
- * utimensat(2), so that a change with the same size and mtime is seen. All else of the right type and size is
- * compared with the bundle's bytes when its frame is unpacked. */
+ * An entry is kept unread only when four things agree: the state says that the volume holds it with the
+ * wanted content; the state is trusted (state.h); size, owner, mode and mtime are what the state says; and
+ * its ctime, which no utimensat(2) can set, is before the state's, as are those of all directories above it.
+ * So a change that leaves size and mtime as they were is seen, and a directory that was moved. All else of
+ * the right type and size is compared with the bundle's bytes when its frame is unpacked. What this cannot
+ * see is a writer who, while a fill is running, changes a file that is done already and sets its mtime back.
+ */
 #ifndef DECANT_PLAN_H
 #define DECANT_PLAN_H
 

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <signal.h>
+#include <time.h>
 
 #include "stop.h"
 
@@ -89,7 +90,17 @@ void pool_unlock(struct pool *pool)
 
 void pool_wait(struct pool *pool)
 {
-	pthread_cond_wait(&pool->changed, &pool->lock);
+	struct timespec until;
+	struct fault fault = {.code = EXIT_DONE};
+
+	/* Not for ever: the signal that asks to stop wakes nobody. */
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += 200 * 1000 * 1000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+	if (!pool->stopping && !stop_check(&fault))
+		give_up(pool, &fault);
 }
 
 void pool_wake(struct pool *pool)

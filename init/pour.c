@@ -115,14 +115,15 @@ static bool finish(struct pourer *p, struct worker *w, uint32_t dir, const struc
 	return done;
 }
 
-/* Put the open file of a large entry on the list. Takes FD over. */
-static bool large_open(struct pourer *p, uint32_t number, uint32_t dir, const struct entry *e, int fd,
-                       struct fault *fault)
+/* Put the open file of a large entry on the list. Takes FD over. NULL: out of memory. */
+static struct large *large_open(struct pourer *p, uint32_t number, uint32_t dir, const struct entry *e,
+                                int fd, struct fault *fault)
 {
 	struct large *l = malloc(sizeof *l + e->name.len + e->xattrs.len);
 	if (!l) {
 		close(fd);
-		return fault_set(fault, EXIT_INTERNAL, p->fill->dest->path, "write", "out of memory");
+		fault_set(fault, EXIT_INTERNAL, p->fill->dest->path, "write", "out of memory");
+		return NULL;
 	}
 	*l = (struct large){.entry = number, .dir = dir, .fd = fd, .left = e->size, .e = *e};
 	memcpy(l->bytes, e->name.s, e->name.len);
@@ -135,7 +136,7 @@ static bool large_open(struct pourer *p, uint32_t number, uint32_t dir, const st
 	p->large = l;
 	pool_wake(p->pool);
 	pool_unlock(p->pool);
-	return true;
+	return l;
 }
 
 /* Wait until the job of its first frame has opened large entry NUMBER. NULL: the run is stopping. */
@@ -207,9 +208,8 @@ static enum action check(const struct pourer *p, const struct worker *w, const s
 	if (fd < 0)
 		return action;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
-	    same_content(fd, data, e->size))
-		action =
-		    e->xattrs.len || dest_differs(p->fill->dest, &st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+	    dest_has_xattrs(fd, e->xattrs) && same_content(fd, data, e->size))
+		action = dest_differs(p->fill->dest, &st, &meta) ? ACTION_AMEND : ACTION_KEEP;
 	close_fd(&fd);
 	return action;
 }
@@ -235,10 +235,10 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	if (fd < 0)
 		return failed(p, w->here, e->name, "create", fault);
 	if (here < e->size) {
-		if (!large_open(p, number, w->here, e, fd, fault))
-			return false;
-		struct large *l = large_find(p, number);
-		return l && large_write(p, w, l, data, here, 0, fault); /* none: the run is stopping */
+		/* It stays on the list until this job has written its piece, which is never empty (check.c).
+		 */
+		struct large *l = large_open(p, number, w->here, e, fd, fault);
+		return l && large_write(p, w, l, data, here, 0, fault);
 	}
 	if (!write_piece(fd, e, data, here, 0)) {
 		failed(p, w->here, e->name, "write", fault);

@@ -303,13 +303,20 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 	if (fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
 		return failed(s, path, "stat", fault);
 	bool is_dir = S_ISDIR(st->st_mode);
+	if (dir == 0 && is_dir && strcmp(name, LOST_FOUND) == 0) { /* DIR is the root of a file system */
+		*skip = true;
+		return true;
+	}
 	if (ignore_matches(o->ignore, path, strlen(path)) && !(is_dir && o->ignore->takes_back)) {
 		s->tree->excluded++;
 		*skip = true;
 		return true;
 	}
 	if (dir == 0 && name_reserved(name, strlen(name)))
-		return refused(s, path, "is a name that decant keeps for itself; exclude it", fault);
+		return refused(
+		    s, path,
+		    "is a name that decant or the file system keeps for itself at the root; exclude it",
+		    fault);
 	if (is_dir || S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
 		return true;
 	if (!o->skip_special)

@@ -222,11 +222,10 @@ static bool open_tmp(struct state *s, struct fault *fault)
 bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
-	char name[64];
 
 	if (!open_tmp(s, fault))
 		return false;
-	/* Written aside, then renamed: a journal is whole, or not there. */
+	/* Written aside, to be renamed: a journal is whole, or not there. */
 	int fd = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail(s, fault, "tmp/journal", "create");
@@ -236,16 +235,18 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	                : fail(s, fault, "tmp/journal", "write");
 	if (!close_fd(&fd) && done)
 		done = fail(s, fault, "tmp/journal", "close");
-	journal_name(name, sizeof name, b->id);
-	if (done && !dest_rename(s->tmp, "journal", s->dir, name))
-		done = fail(s, fault, name, "create");
 	return done;
 }
 
-bool state_drop(struct state *s, struct fault *fault)
+bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 {
-	char name[64] = "";
+	char name[64];
 
+	journal_name(name, sizeof name, b->id);
+	if (!dest_rename(s->tmp, "journal", s->dir, name) &&
+	    (errno != EISDIR || !state_discard(s, s->dir, name) ||
+	     !dest_rename(s->tmp, "journal", s->dir, name)))
+		return fail(s, fault, name, "create");
 	if (s->has_held)
 		journal_name(name, sizeof name, s->held.id);
 	bool done = s->has_held ? dest_rename(s->dir, "state", s->dir, name) : dest_unlink(s->dir, "state");
@@ -276,6 +277,31 @@ static bool remove_journals(struct state *s, struct fault *fault)
 	return fault->code == EXIT_DONE;
 }
 
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Write HEAD to FD until that gives the file a later ctime than all that was written before: a file system's
+ * clock may tick as slowly as its kernel's (10 ms at the most), and what has the state's own ctime could have
+ * been changed after it. One that ticks more slowly makes the next fill compare, no more. */
+static bool write_later(int fd, const unsigned char *head)
+{
+	static const struct timespec pause = {.tv_nsec = 1000 * 1000};
+	struct stat first, now;
+
+	if (!write_full(fd, head, STATE_SIZE, 0) || fstat(fd, &first) != 0)
+		return false;
+	for (unsigned tries = 0; tries < 12; tries++) {
+		if (!write_full(fd, head, STATE_SIZE, 0) || fstat(fd, &now) != 0)
+			return false;
+		if (!same_time(first.st_ctim, now.st_ctim))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
@@ -288,7 +314,7 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 	if (fd < 0)
 		return fail(s, fault, name, "open");
 	write_head(s, head, STATE_DONE | (sync ? STATE_SYNCED : 0));
-	bool done = write_full(fd, head, sizeof head, 0) && (!sync || fsync(fd) == 0);
+	bool done = write_later(fd, head) && (!sync || fsync(fd) == 0);
 	if (!close_fd(&fd) || !done)
 		return fail(s, fault, name, "write");
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))

@@ -44,10 +44,11 @@ bool state_load(struct state *state, struct fault *fault);
 /* The state alone, without lock or write access. False with FAULT set (EXIT_VOLUME) when there is none. */
 bool state_peek(struct state *state, const struct dest *dest, struct fault *fault);
 
-/* Before the first change: note down the names that BUNDLE will make. Makes and empties tmp. */
+/* Before the first write: make and empty tmp, and prepare the journal of BUNDLE's names in it. */
 bool state_begin(struct state *state, const struct bundle *bundle, struct fault *fault);
-/* Before the first change of a name: the volume no longer holds what the state says. */
-bool state_drop(struct state *state, struct fault *fault);
+/* Before the first change of a name: the volume no longer holds what the state says, and may from now on hold
+ * BUNDLE's names. Not earlier, or a fill that failed would claim names that it never made. */
+bool state_drop(struct state *state, const struct bundle *bundle, struct fault *fault);
 /* After the last change: the volume holds BUNDLE. With SYNC everything is on disk when this returns. */
 bool state_commit(struct state *state, const struct bundle *bundle, bool sync, struct fault *fault);
 

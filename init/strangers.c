@@ -11,8 +11,7 @@
 
 static bool is_kept_apart(uint32_t dir, struct text name)
 {
-	return dir == 0 &&
-	       (name_reserved(name.s, name.len) || (name.len == 10 && memcmp(name.s, "lost+found", 10) == 0));
+	return dir == 0 && name_reserved(name.s, name.len);
 }
 
 /* Names in a directory and names in the index both rise, so one pass over each is enough. */

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "content.h"
@@ -101,22 +100,15 @@ static void compare_metadata(const struct place *p, struct text name, const stru
 
 static void compare_xattrs(const struct place *p, struct text name, int fd, struct text set)
 {
-	char key[NAME_LEN_MAX + 1];
+	char extra[NAME_LEN_MAX + 1];
+	struct text rest = set;
 	struct xattr x;
 
-	while (xattr_next(&set, &x)) {
-		memcpy(key, x.name.s, x.name.len);
-		key[x.name.len] = '\0';
-		char *value = malloc(x.value.len + 1);
-		if (!value) {
-			p->w->no_memory = true;
-			return;
-		}
-		ssize_t n = fgetxattr(fd, key, value, x.value.len + 1);
-		if (n != (ssize_t)x.value.len || memcmp(value, x.value.s, x.value.len) != 0)
-			differs(p, "xattr", name, "%s", key);
-		free(value);
-	}
+	while (xattr_next(&rest, &x))
+		if (!dest_same_xattr(fd, &x))
+			differs(p, "xattr", name, "%.*s", (int)x.name.len, x.name.s);
+	if (dest_extra_xattr(fd, set, extra))
+		differs(p, "xattr", name, "%s is not in the bundle", extra);
 }
 
 static const char *type_name(mode_t mode)

@@ -33,7 +33,7 @@ inject() { # RULE [OPTION...]
 	shift
 	status=0
 	# One thread, because strace counts calls by thread.
-	strace -f -o trace -e trace=none -e "inject=$rule" "$decant" fill --threads 1 --dest v "$@" \
+	strace -f -o trace -e "trace=${rule%%:*}" -e "inject=$rule" "$decant" fill --threads 1 --dest v "$@" \
 		"$BATS_FILE_TMPDIR/two.tar.zst" 2>err || status=$?
 }
 
@@ -266,7 +266,7 @@ END
 		swapper=$!
 		for b in two one two one two one; do
 			if [[ -n $fallback ]]; then
-				strace -f -o trace -e trace=none -e "inject=$fallback" "$decant" fill --prune all --dest v \
+				strace -f -o trace -e trace=openat2 -e "inject=$fallback" "$decant" fill --prune all --dest v \
 					"$BATS_FILE_TMPDIR/$b.tar.zst" 2>>err || [[ $? -eq 11 ]]
 			else
 				"$decant" fill --prune all --dest v "$BATS_FILE_TMPDIR/$b.tar.zst" 2>>err || [[ $? -eq 11 ]]

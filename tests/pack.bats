@@ -62,8 +62,10 @@ ids() { # BUNDLE
 	fill ultra.tar.zst v
 	same_tree tree v
 	[ "$(stat -c %s 19.tar.zst)" -lt "$(stat -c %s 1.tar.zst)" ]
+	level=$("$decant_pack" --help | sed -n 's/.*--level N.*default:\{0,1\} \([0-9]*\).*/\1/p')
 	pack tree default.tar.zst
-	cmp default.tar.zst 12.tar.zst
+	pack tree same.tar.zst --level "$level"
+	cmp default.tar.zst same.tar.zst
 }
 
 @test "without -o, or with -o -, the bundle goes to standard output" {
@@ -98,7 +100,7 @@ ids() { # BUNDLE
 	mkfifo tree/css/pipe
 	run --separate-stderr "$decant_pack" --skip-special -o b.tar.zst tree
 	[ "$status" -eq 0 ]
-	grep -qE '2 .*(special|left out)' <<<"$stderr"
+	grep -qE 'left out 2 |2 .*left out' <<<"$stderr"
 	refute grep -qE 'null|pipe' <("$decant" list b.tar.zst)
 	mkfifo tree/pipe2
 	pack tree c.tar.zst --skip-special --exclude css/pipe --exclude pipe2 --exclude null
@@ -172,12 +174,12 @@ ids() { # BUNDLE
 
 @test "the bundle appears under its name only when it is whole" {
 	echo old >out/b.tar.zst
-	head -c 30000000 /dev/urandom >tree/big
+	head -c 9000000 /dev/urandom >tree/big
 	"$decant_pack" --quiet --threads 1 --level 17 -o out/b.tar.zst tree &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null; do
 		size=$(stat -c %s out/b.tar.zst)
-		[ "$size" -eq 4 ] || [ "$size" -gt 29000000 ]
+		[ "$size" -eq 4 ] || [ "$size" -gt 8900000 ]
 		sleep 0.02
 	done
 	wait "$pid"
@@ -187,7 +189,7 @@ ids() { # BUNDLE
 }
 
 @test "SIGTERM leaves no bundle and no temporary file" {
-	head -c 30000000 /dev/urandom >tree/big
+	head -c 9000000 /dev/urandom >tree/big
 	"$decant_pack" --quiet --threads 1 --level 17 -o out/b.tar.zst tree &
 	pid=$!
 	sleep 0.3
@@ -290,7 +292,6 @@ ignore_tree() {
 	[ "$(left_with)" = 'README.md a/ a/README.md a/b/ a/b/x.log a/b/y a/x.log x.log x.txt' ]
 	pack ignore-tree b.tar.zst --no-ignore-file
 	"$decant" list b.tar.zst | grep -qx c/x.txt
-	refute grep -q decantignore <("$decant" list b.tar.zst)
 }
 
 @test "--ignore-file names another file, and --exclude comes after it" {

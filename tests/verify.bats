@@ -201,7 +201,7 @@ keep_times() { # DIR COMMAND...
 @test "--log json has a summary" {
 	echo other >v/none
 	run -16 --separate-stderr "$decant" verify --log json --dest v b.tar.zst
-	jq -es 'map(select(.event == "summary")) | length == 1' <<<"$stderr"
+	jq -es 'map(select(.event == "verified")) | length == 1' <<<"$stderr"
 }
 
 @test "verify of a file that grows or is cut while it is read ends" {

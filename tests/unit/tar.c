@@ -393,7 +393,7 @@ START_TEST(a_record_that_is_no_utf8_is_announced_as_binary)
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct tar_member m = plain;
 		char path[200];
-		snprintf(path, sizeof path, "%s%s", path_of(120, 0, 0), rows[i].end);
+		snprintf(path, sizeof path, "%.120s%s", path_of(120, 0, 0), rows[i].end);
 		m.path = path;
 		struct parsed p = parse(&m);
 		check_record(&p, "hdrcharset", rows[i].binary ? "BINARY" : NULL);

@@ -1,0 +1,188 @@
+#!/usr/bin/env bats
+# Kernels, limits and users that a container may meet.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR"
+	"$maketree" 31 tree 150
+	"$decant_pack" --quiet --preserve-owner -o b.tar.zst tree
+	small_tree small
+	pack small small.tar.zst
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	tree=$BATS_FILE_TMPDIR/tree
+	b=$BATS_FILE_TMPDIR/b.tar.zst
+	small=$BATS_FILE_TMPDIR/small.tar.zst
+	mkdir v
+}
+
+# A fill under COMMAND... makes the tree, and so does the refill over a small one.
+works_under() {
+	"$@" "$decant" fill --dest v "$b" 2>log || {
+		cat log
+		return 1
+	}
+	same_tree "$tree" v
+	mkdir w
+	fill "$small" w
+	"$@" "$decant" fill --dest w "$b" 2>log || {
+		cat log
+		return 1
+	}
+	same_tree "$tree" w
+	"$@" "$decant" verify --dest w "$b" 2>log
+}
+
+without() { # SYSTEM-CALLS ERROR
+	works_under strace -f -qq -o trace -e trace="$1" -e inject="$1":error="$2"
+	grep -q INJECTED trace
+}
+
+@test "a kernel without openat2" { without openat2 ENOSYS; }
+
+@test "a filter that refuses openat2" { without openat2 EPERM; }
+
+@test "a kernel without Landlock" { without landlock_create_ruleset ENOSYS; }
+
+@test "a filter that refuses Landlock" { without landlock_create_ruleset EPERM; }
+
+@test "no threads to be had" { without clone,clone3 EAGAIN; }
+
+@test "no more than 16 open files" { works_under bash -c 'ulimit -n 16; exec "$0" "$@"'; }
+
+@test "64 MiB of address space" { works_under bash -c 'ulimit -v 65536; exec "$0" "$@"'; }
+
+@test "one CPU" { works_under taskset -c 0; }
+
+@test "no /proc and no /sys" {
+	works_under unshare -m bash -c 'umount -l /sys /proc && exec "$0" "$@"'
+}
+
+@test "no /tmp, no /dev, nothing but the program" {
+	mkdir -p root/v root/bundle
+	cp "$decant" root/decant
+	cp "$b" root/bundle/b.tar.zst
+	chroot root /decant fill --dest /v
+	same_tree "$tree" root/v
+	chroot root /decant verify --dest /v
+}
+
+@test "a read-only root file system" {
+	mkdir root
+	mkdir -p tmp/v
+	cp "$decant" "$b" tmp/
+	mount --bind tmp root
+	mount -o remount,ro,bind root
+	mount_tmpfs root/v size=100m
+	chroot root /decant fill --dest /v /b.tar.zst
+	chroot root /decant verify --dest /v /b.tar.zst
+}
+
+@test "closed standard input, output and error" {
+	"$decant" fill --dest v "$b" <&- >&- 2>&-
+	same_tree "$tree" v
+	for fd in 0 1 2; do
+		rm -rf v
+		mkdir v
+		eval "\"\$decant\" fill --dest v \"\$b\" $fd>&-"
+		same_tree "$tree" v
+		"$decant" verify --dest v "$b"
+	done
+}
+
+@test "standard error that is full, or a pipe that nobody reads" {
+	"$decant" fill --dest v "$b" 2>/dev/full
+	same_tree "$tree" v
+	rm -rf v
+	mkdir v
+	bash -c '"$0" fill --progress lines --dest v "$1" 2>&1 >/dev/null | exec 0<&-; exit "${PIPESTATUS[0]}"' "$decant" "$b"
+	same_tree "$tree" v
+}
+
+@test "any user: files are its own, and that is no error" {
+	chmod 0755 . .. 2>/dev/null
+	chown 1000:1000 v
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" fill --dest v "$small"
+	[ -z "$(find v ! -uid 1000 -o ! -gid 1000)" ]
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" verify --dest v "$small"
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" fill --dest v "$small" 2>log
+	grep -q ': unchanged: ' log
+	pack "$tree/modes" modes.tar.zst
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" fill --dest v modes.tar.zst
+	verify modes.tar.zst v --no-owner
+	[ ! -e v/index.html ]
+}
+
+@test "a volume whose root is somebody else's, but open to us: its root stays as it is" {
+	chmod 1777 v
+	touch -d @1000000000 v
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" fill --dest v "$small"
+	[ "$(stat -c '%a %u' v)" = '1777 0' ]
+	setpriv --reuid 1000 --regid 1000 --clear-groups "$decant" verify --dest v "$small"
+}
+
+@test "root without capabilities, in a volume of its own" {
+	setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$decant" fill --dest v "$small"
+	verify "$small" v
+	setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$decant" fill --dest v "$small" 2>log
+	grep -q ': unchanged: ' log
+}
+
+@test "a fill takes at most 24 MiB with two threads" {
+	[ -x "$top/build/tests/peak" ]
+	"$top/build/tests/peak" "$decant" fill --threads 2 --dest v "$b" 2>log
+	peak=$(sed -n 's/^peak: \([0-9]*\) KiB$/\1/p' log)
+	echo "$peak KiB"
+	[ "$peak" -gt 100 ] && [ "$peak" -le 24576 ]
+	"$top/build/tests/peak" bash -c 'cat "$1" | "$0" fill --threads 2 --dest v -' "$decant" "$b" 2>log
+	peak=$(sed -n 's/^peak: \([0-9]*\) KiB$/\1/p' log)
+	[ "$peak" -gt 100 ] && [ "$peak" -le 24576 ]
+}
+
+@test "a cgroup's CPU quota and memory limit are heeded" {
+	mount -t cgroup2 none /dev/null 2>/dev/null || true_root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	[ -n "${true_root:-}" ] || skip "no cgroup2 here"
+	group=$true_root/decant-test-$$
+	mkdir "$group" 2>/dev/null || skip "this cgroup2 is not writable"
+	if ! echo '25000 100000' >"$group/cpu.max" 2>/dev/null; then
+		rmdir "$group"
+		skip "no cpu controller"
+	fi
+	bash -c 'echo $$ >"$1/cgroup.procs"; exec strace -f -qq -o trace -e trace=clone,clone3 "$0" fill --dest v "$2"' "$decant" "$group" "$b" || status=$?
+	rmdir "$group"
+	[ "${status:-0}" -eq 0 ]
+	same_tree "$tree" v
+	refute grep -q CLONE_THREAD trace
+}
+
+@test "directories swapped for links while a fill runs lead nowhere outside" {
+	mkdir outside
+	for name in a b c; do echo "canary $name" >"outside/$name"; done
+	"$maketree" --plain 3000 many
+	pack many many.tar.zst
+	perl -e 'my $out = shift; for (;;) { for my $d (0 .. 99) { my $n = sprintf "v/dir-%02d", $d;
+		rename $n, "$n.away"; symlink $out, $n; unlink $n; rename "$n.away", $n; } }' "$PWD/outside" &
+	pid=$!
+	for how in plain walk; do
+		for i in 1 2 3; do
+			status=0
+			if [ "$how" = plain ]; then
+				"$decant" fill --dest v many.tar.zst 2>log || status=$?
+			else
+				strace -f -qq -o /dev/null -e trace=openat2 -e inject=openat2:error=ENOSYS "$decant" fill --dest v many.tar.zst 2>log || status=$?
+			fi
+			[ "$status" -lt 128 ]
+			"$decant" verify --dest v many.tar.zst >/dev/null 2>&1 || status=$?
+			[ "$status" -lt 128 ]
+		done
+	done
+	kill "$pid"
+	wait "$pid" || status=$?
+	[ "$(ls outside | tr '\n' ' ')" = 'a b c ' ]
+	[ "$(cat outside/*)" = $'canary a\ncanary b\ncanary c' ]
+	"$decant" fill --prune all --dest v many.tar.zst
+	verify many.tar.zst v --extra
+}
