@@ -49,7 +49,7 @@ ldflags += -fsanitize=$(SANITIZE)
 else
 # Most of decant waits for system calls, so small beats fast; hashing reads every byte.
 cflags += -Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	-ffile-prefix-map='$(CURDIR)'=.
+	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
 $(OBJ)/hash.o: private cflags += -O2
 # static-pie: nothing to load, and still at a random address.
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
@@ -149,7 +149,8 @@ clean:
 	rm -rf build
 
 distclean: clean
-	rm -rf $(DECANT_DEPS)/x86_64 $(DECANT_DEPS)/aarch64 $(DECANT_DEPS)/zstd
+	rm -rf $(foreach part,x86_64 aarch64 zstd lock,'$(DECANT_DEPS)/$(part)')
+	rmdir '$(DECANT_DEPS)' 2>/dev/null || :
 	rm -f decant-$(VERSION).tar.gz
 
 # gzip -n: the same commit gives the same archive.
@@ -161,15 +162,8 @@ sources := $(wildcard init/*.[ch] tests/*.[ch] tests/*/*.[ch])
 format:
 	clang-format -i $(sources)
 
-# Scripts are known by their first line, wherever they are. clang-tidy reads the code as it is compiled.
-lint: | deps
-	clang-format --dry-run -Werror $(sources)
-	grep -rlE '^#!(/usr/bin/env |/bin/)(sh|bats|bash)' scripts docker tests .ci | xargs shellcheck -x
-	cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 --enable=warning,performance,portability \
-		-D_GNU_SOURCE init
-	clang-tidy --quiet --warnings-as-errors='*' \
-		--checks='-*,bugprone-*,-bugprone-easily-swappable-parameters,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling' \
-		$(wildcard init/*.c) -- $(filter-out -Werror,$(cppflags)) -std=c11
+lint: all
+	bats tests/static.bats
 
 help:
 	@echo 'make                  build/decant and build/decant-pack, static'
@@ -178,7 +172,7 @@ help:
 	@echo 'make SANITIZE=LIST    with sanitizers (address,undefined or thread), in build/sanitize-...'
 	@echo 'make check            run the tests'
 	@echo 'make install          PREFIX=$(PREFIX), DESTDIR='
-	@echo 'make lint             shellcheck, clang-format, cppcheck, clang-tidy'
+	@echo 'make lint             run the tests that read the code: shellcheck, cppcheck, clang-tidy and more'
 	@echo 'make format           clang-format all C files'
 	@echo 'make dist             decant-$(VERSION).tar.gz from the last commit'
 	@echo 'make clean            remove build; distclean: .deps too'

@@ -12,7 +12,6 @@
 #include "frame.h"
 #include "hash.h"
 #include "io.h"
-#include "stop.h"
 
 static bool bad(const struct bundle *b, struct fault *fault, const char *action, const char *wrong)
 {
@@ -20,18 +19,12 @@ static bool bad(const struct bundle *b, struct fault *fault, const char *action,
 	return fault_set(fault, memory ? EXIT_INTERNAL : EXIT_BUNDLE, b->name, action, "%s", wrong);
 }
 
-static bool read_failed(const struct bundle *b, struct fault *fault)
-{
-	int error = errno;
-	return (error != EINTR || stop_check(fault)) && fault_errno(fault, error, b->name, "read");
-}
-
 /* SIZE bytes of the bundle: at offset AT of a file, the next ones of a stream. */
 static bool fetch(const struct bundle *b, void *to, size_t size, int64_t at, struct fault *fault)
 {
 	ssize_t n = b->stream ? read_stream(b->fd, to, size) : read_full(b->fd, to, size, at);
 	if (n < 0)
-		return read_failed(b, fault);
+		return fault_errno(fault, errno, b->name, "read");
 	if ((size_t)n < size)
 		return bad(b, fault, "read", "the bundle is cut short");
 	return true;
@@ -167,7 +160,7 @@ static bool read_lead(struct bundle *b, struct fault *fault)
 	ssize_t n = b->stream ? read_stream(b->fd, lead, LEAD_TOTAL) : read_full(b->fd, lead, LEAD_TOTAL, 0);
 
 	if (n < 0)
-		return read_failed(b, fault);
+		return fault_errno(fault, errno, b->name, "read");
 	if (n == 0)
 		return bad(b, fault, "read", "the bundle is empty");
 	if (n < LEAD_TOTAL || memcmp(lead, LEAD_BYTES, LEAD_SIZE) != 0)
@@ -196,8 +189,8 @@ bool bundle_open(struct bundle *b, const char *name, struct fault *fault)
 		fault_set(fault, EXIT_INTERNAL, name, "open", "out of memory");
 		goto fail;
 	}
-	b->fd =
-	    standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	b->fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+	                 : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (b->fd < 0 || fstat(b->fd, &st) != 0) {
 		if (errno == ENOENT || errno == EBADF)
 			fault_set(fault, EXIT_BUNDLE, b->name, "open", "%s", strerror(errno));
@@ -276,7 +269,7 @@ bool bundle_end(const struct bundle *b, struct fault *fault)
 		return true;
 	ssize_t n = read_stream(b->fd, &more, 1);
 	if (n < 0)
-		return read_failed(b, fault);
+		return fault_errno(fault, errno, b->name, "read");
 	return n == 0 || bad(b, fault, "read", "there are bytes after the bundle's end");
 }
 

@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "path.h"
+#include "xattrs.h"
 
 static int open_beneath(int dir, const char *path, int flags)
 {
@@ -181,79 +181,19 @@ int dest_create(int dir, const char *name, const struct metadata *m)
 	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 }
 
-/* The names of xattrs that a bundle may hold, and that are so decant's to set and to remove. */
-static bool is_managed(const char *name)
+/* File systems clamp what they cannot hold, without an error (ext4: 1901 to 2446). Asked only for times that
+ * some cannot; FD is a file or, with its NAME, a directory. */
+static bool keeps_time(int fd, const char *name, const struct metadata *m)
 {
-	return strncmp(name, "user.", 5) == 0 || strcmp(name, "security.capability") == 0;
-}
+	struct stat st;
+	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
 
-static bool has_name(struct text set, const char *name)
-{
-	struct xattr x;
-	while (xattr_next(&set, &x))
-		if (strlen(name) == x.name.len && memcmp(name, x.name.s, x.name.len) == 0)
-			return true;
-	return false;
-}
-
-bool dest_extra_xattr(int fd, struct text set, char *name)
-{
-	char list[XATTR_SET_MAX];
-	ssize_t len = flistxattr(fd, list, sizeof list); /* fails where there are none to have */
-
-	for (char *at = list; len > 0 && at < list + len; at += strlen(at) + 1) {
-		if (is_managed(at) && !has_name(set, at)) {
-			memcpy(name, at, strlen(at) + 1);
-			return true;
-		}
-	}
-	return false;
-}
-
-bool dest_same_xattr(int fd, const struct xattr *x)
-{
-	char name[NAME_LEN_MAX + 1], *value = malloc(x->value.len + 1);
-
-	memcpy(name, x->name.s, x->name.len);
-	name[x->name.len] = '\0';
-	ssize_t len = value ? fgetxattr(fd, name, value, x->value.len + 1) : -1;
-	bool same = len == (ssize_t)x->value.len && memcmp(value, x->value.s, x->value.len) == 0;
-	free(value);
-	return same;
-}
-
-bool dest_has_xattrs(int fd, struct text set)
-{
-	char name[NAME_LEN_MAX + 1];
-	struct text rest = set;
-	struct xattr x;
-
-	while (xattr_next(&rest, &x))
-		if (!dest_same_xattr(fd, &x))
-			return false;
-	return !dest_extra_xattr(fd, set, name);
-}
-
-static bool set_xattrs(int fd, struct text set)
-{
-	char name[NAME_LEN_MAX + 1];
-	struct xattr x;
-	while (xattr_next(&set, &x)) {
-		memcpy(name, x.name.s, x.name.len);
-		name[x.name.len] = '\0';
-		if (fsetxattr(fd, name, x.value.s, x.value.len, 0) != 0)
-			return false;
-	}
-	return true;
-}
-
-static bool remove_extra_xattrs(int fd, struct text set)
-{
-	char name[NAME_LEN_MAX + 1];
-	while (dest_extra_xattr(fd, set, name))
-		if (fremovexattr(fd, name) != 0)
-			return false;
-	return true;
+	if (m->mtime >= 0 && m->mtime <= INT32_MAX)
+		return true;
+	if (fstatat(fd, name, &st, flags) != 0)
+		return false;
+	errno = ERANGE;
+	return st.st_mtim.tv_sec == m->mtime && st.st_mtim.tv_nsec == (long)m->nsec;
 }
 
 /* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
@@ -266,13 +206,15 @@ static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const 
 	if ((bits & DIFFERS_OWNER) && fchown(fd, m->uid, m->gid) != 0)
 		return false;
 	*action = "set xattr";
-	if (m->xattrs.len && !set_xattrs(fd, m->xattrs))
+	if (m->xattrs.len && !xattrs_set(fd, m->xattrs))
 		return false;
 	*action = "set mode";
 	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
 		return false;
 	*action = "set time";
-	return !(bits & DIFFERS_TIME) || futimens(fd, times) == 0;
+	if (!(bits & DIFFERS_TIME))
+		return true;
+	return futimens(fd, times) == 0 && keeps_time(fd, "", m);
 }
 
 /* Learn from file FD, made with M's mode, what new files get here. */
@@ -315,12 +257,12 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 
 	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
 		bits |= DIFFERS_MODE;
-	if (!dest_has_xattrs(fd, m->xattrs)) {
+	if (!xattrs_match(fd, m->xattrs)) {
 		bits |= DIFFERS_MODE;
 		*action = "set xattr";
 		if (!(st->st_mode & 0200) && fchmod(fd, (st->st_mode & MODE_MASK) | 0200) != 0)
 			return false;
-		if (!remove_extra_xattrs(fd, m->xattrs))
+		if (!xattrs_remove_extra(fd, m->xattrs))
 			return false;
 	}
 	return set_metadata(fd, m, bits, action);
@@ -336,7 +278,9 @@ bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const s
 	if ((bits & DIFFERS_OWNER) && fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
 	*action = "set time";
-	return !(bits & DIFFERS_TIME) || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!(bits & DIFFERS_TIME))
+		return true;
+	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 && keeps_time(dir, name, m);
 }
 
 bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,
@@ -416,14 +360,34 @@ bool dest_rmdir(int dir, const char *name)
 	return unlinkat(dir, name, AT_REMOVEDIR) == 0;
 }
 
+bool dest_is_dir(int dir, const char *name)
+{
+	struct stat st;
+	int error = errno;
+	bool is = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+	errno = error;
+	return is;
+}
+
+void dest_unlock(const struct dest *d, const char *path)
+{
+	struct stat st;
+	int fd = d->owners ? -1 : dest_dir(d, path, O_RDONLY);
+
+	/* What goes wrong here, the change that wants it will report. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
+		(void)fchmod(fd, (st.st_mode & MODE_MASK) | 0700);
+	close_fd(&fd);
+}
+
 bool dest_space(const struct dest *d, uint64_t *bytes, uint64_t *inodes, uint32_t *unit)
 {
 	struct statvfs fs;
 	if (fstatvfs(d->root, &fs) != 0)
 		return false;
-	/* Some network and FUSE file systems answer 0 for all of it. */
-	*bytes = fs.f_blocks ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
-	*inodes = fs.f_files ? fs.f_favail : UINT64_MAX;
+	/* Some network and FUSE file systems answer 0 for all of it; root may use what is reserved. */
+	*bytes = fs.f_blocks ? (uint64_t)(d->owners ? fs.f_bfree : fs.f_bavail) * fs.f_frsize : UINT64_MAX;
+	*inodes = fs.f_files ? (d->owners ? fs.f_ffree : fs.f_favail) : UINT64_MAX;
 	*unit = fs.f_frsize ? (uint32_t)fs.f_frsize : 4096;
 	return true;
 }

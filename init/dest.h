@@ -80,12 +80,6 @@ bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, s
 bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
                 const char **action);
 
-/* Has FD the xattrs of SET, and no other that a bundle could hold? */
-bool dest_has_xattrs(int fd, struct text set);
-bool dest_same_xattr(int fd, const struct xattr *xattr);
-/* One that it has and SET has not, to NAME (NAME_LEN_MAX + 1 bytes). */
-bool dest_extra_xattr(int fd, struct text set, char *name);
-
 /* Make symbolic link NAME in DIR, with owner and time. TARGET need not be NUL-terminated. */
 bool dest_symlink(const struct dest *dest, int dir, const char *name, struct text target,
                   const struct metadata *meta, struct habit *habit, const char **action);
@@ -103,6 +97,11 @@ bool dest_rename(int from_dir, const char *from, int to_dir, const char *to);
 bool dest_link(int from_dir, const char *from, int to_dir, const char *to);
 bool dest_unlink(int dir, const char *name);
 bool dest_rmdir(int dir, const char *name);
+bool dest_is_dir(int dir, const char *name); /* leaves errno as it is */
+
+/* The directory at PATH, when this user owns it, becomes one that its owner may change, if it is not. What
+ * its mode shall be is set when all else is done. Does nothing for root, who needs no mode. */
+void dest_unlock(const struct dest *dest, const char *path);
 
 /* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. */
 bool dest_space(const struct dest *dest, uint64_t *bytes, uint64_t *inodes, uint32_t *unit);

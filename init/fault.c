@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "path.h"
+#include "stop.h"
 
 static enum exit_code code_of(int errnum)
 {
 	switch (errnum) {
 	case ENOSPC:
 	case EDQUOT:
+	case EFBIG:
 		return EXIT_SPACE;
 	case EACCES:
 	case EPERM:
@@ -25,6 +27,9 @@ static enum exit_code code_of(int errnum)
 	case EEXIST:
 	case EBUSY:
 	case EOPNOTSUPP:
+	case ERANGE:
+	case ENAMETOOLONG:
+	case EMLINK:
 		return EXIT_VOLUME;
 	case ENOMEM:
 		return EXIT_INTERNAL;
@@ -39,6 +44,8 @@ static const char *reason_of(int errnum)
 	switch (errnum) {
 	case ELOOP:
 		return "is a symbolic link, or was swapped for one";
+	case ERANGE:
+		return "the file system cannot hold it";
 	case EXDEV:
 		return "leads out of the volume (a symbolic link or a mount point)";
 	default:
@@ -63,5 +70,7 @@ bool fault_set(struct fault *fault, enum exit_code code, const char *object, con
 
 bool fault_errno(struct fault *fault, int errnum, const char *object, const char *action)
 {
+	if (errnum == EINTR && !stop_check(fault))
+		return false;
 	return fault_set(fault, code_of(errnum), object, action, "%s", reason_of(errnum));
 }

@@ -25,7 +25,7 @@ static bool look_fresh(struct fill *f, struct fault *fault)
 {
 	struct names names;
 
-	f->fresh = !f->state.has_held && f->state.pasts == 0;
+	f->fresh = !f->state.has_held && f->state.journals.count == 0;
 	if (!f->fresh)
 		return true;
 	if (!names_read(f->dest->root, &names))
@@ -43,7 +43,7 @@ static bool look_fresh(struct fill *f, struct fault *fault)
 static bool check_space(const struct fill *f, struct fault *fault)
 {
 	const struct catalog *c = &f->bundle->catalog;
-	uint64_t bytes, inodes, need = f->fresh ? c->disk : f->plan.disk;
+	uint64_t bytes, inodes, need = f->plan.disk;
 	uint64_t names = f->fresh ? (uint64_t)c->head.dirs + c->files + c->symlinks
 	                          : 1 + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE];
 	uint32_t unit;
@@ -52,6 +52,8 @@ static bool check_space(const struct fill *f, struct fault *fault)
 		return true;
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
 		return fault_errno(fault, errno, f->dest->path, "statfs");
+	if (f->fresh) /* the bundle counts in steps of 4,096 bytes */
+		need = unit < 4096 && c->content < c->disk ? c->content : c->disk;
 	need += bundle_index_size(f->bundle);
 	if (need > bytes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
@@ -101,7 +103,7 @@ static bool publish(struct fill *f, struct fault *fault)
 static bool is_held(const struct fill *f)
 {
 	const struct state *s = &f->state;
-	return s->has_held && s->trusted && s->pasts == 0 && (s->synced || !f->options->sync) &&
+	return s->has_held && s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) &&
 	       memcmp(s->held.catalog.head.id, f->bundle->catalog.head.id, 16) == 0;
 }
 
@@ -126,7 +128,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 	}
 	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
 		return false;
-	bool other = f->state.pasts > 0 || !f->state.has_held ||
+	bool other = f->state.journals.count > 0 || !f->state.has_held ||
 	             memcmp(f->state.held.catalog.head.id, f->bundle->catalog.head.id, 16) != 0;
 	*changed = other || count_changes(f) + f->plan.dirs + strangers > 0;
 	if (*changed ? !publish(f, fault) : !state_drop(&f->state, f->bundle, fault))

@@ -56,7 +56,7 @@ bool write_full(int fd, const void *buffer, size_t size, int64_t at)
 		const void *from = (const char *)buffer + done;
 		ssize_t n =
 		    at < 0 ? write(fd, from, size - done) : pwrite(fd, from, size - done, at + (int64_t)done);
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR && !stop_requested())
 			continue;
 		if (n == 0)
 			errno = EIO;

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +36,10 @@ static void add(struct line *line, const char *format, ...)
 static void flush(struct line *line)
 {
 	int error = errno;
-	write_full(STDERR_FILENO, line->text, line->used, -1);
+	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+	/* A line fits a pipe that is ready (PIPE_BUF); who does not read for long misses it. */
+	if (poll(&ready, 1, 500) == 1 && line->used)
+		write_full(STDERR_FILENO, line->text, line->used < PIPE_BUF ? line->used : PIPE_BUF, -1);
 	errno = error;
 }
 

@@ -59,6 +59,10 @@ bool names_read(int dir, struct names *list)
 			break;
 		if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
 			continue;
+		if (strlen(item->d_name) > NAME_LEN_MAX) { /* FUSE and vfat have such */
+			errno = ENAMETOOLONG;
+			break;
+		}
 		if (!names_add(list, item->d_name)) {
 			errno = ENOMEM;
 			break;
@@ -71,7 +75,8 @@ bool names_read(int dir, struct names *list)
 		errno = error;
 		return false;
 	}
-	qsort_r(list->at, list->count, sizeof *list->at, compare_at, list->bytes);
+	if (list->count)
+		qsort_r(list->at, list->count, sizeof *list->at, compare_at, list->bytes);
 	return true;
 }
 

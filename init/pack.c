@@ -129,11 +129,26 @@ static void parent_of(const char *path, char *dir)
 	         slash ? path : ".");
 }
 
+/* A device, a fifo or a terminal is written to, never replaced. */
+static bool write_special(const char *output, const struct encoded *e, struct fault *fault)
+{
+	int fd = open(output, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return fault_errno(fault, errno, output, "open");
+	bool done = write_bundle(fd, output, e, fault);
+	if (!close_fd(&fd) && done)
+		done = fault_errno(fault, errno, output, "close");
+	return done;
+}
+
 /* Write the bundle under a temporary name beside OUTPUT, then give it its name. */
 static bool write_file(const char *output, const struct encoded *e, mode_t mask, struct fault *fault)
 {
 	char dir[PATH_LEN_MAX + 1], temporary[PATH_LEN_MAX + 32];
+	struct stat st;
 
+	if (stat(output, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return write_special(output, e, fault);
 	parent_of(output, dir);
 	snprintf(temporary, sizeof temporary, "%s/.decant-pack-XXXXXX", dir);
 	int fd = mkostemp(temporary, O_CLOEXEC);

@@ -11,6 +11,7 @@
 #include "old.h"
 #include "pool.h"
 #include "stop.h"
+#include "xattrs.h"
 
 struct planner {
 	struct plan *plan;
@@ -82,7 +83,7 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 			                  "stat", fault);
 		p->untouched[place->dir] = is_untouched(p, &st);
 		bool right = dest_differs(p->dest, &st, &meta) == 0 &&
-		             ((p->same && is_untouched(p, &st)) || dest_has_xattrs(place->fd, dir.xattrs));
+		             ((p->same && is_untouched(p, &st)) || xattrs_match(place->fd, dir.xattrs));
 		if (place->dir == 0 && !p->dest->root_is_ours)
 			right = true;
 		action = right ? ACTION_KEEP : ACTION_AMEND;
@@ -151,7 +152,8 @@ static enum action judge_symlink(const struct planner *p, const struct place *pl
 		if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
 			return ACTION_REPLACE;
 	}
-	return dest_differs(p->dest, st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+	/* It has no descriptor by which to amend it safely. */
+	return dest_differs(p->dest, st, &meta) ? ACTION_REPLACE : ACTION_KEEP;
 }
 
 /* A hard link is right when it and the entry that it equals are one file. */

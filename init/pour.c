@@ -10,6 +10,7 @@
 #include "io.h"
 #include "pool.h"
 #include "stop.h"
+#include "xattrs.h"
 
 /* How the work is shared.
  *
@@ -208,7 +209,7 @@ static enum action check(const struct pourer *p, const struct worker *w, const s
 	if (fd < 0)
 		return action;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
-	    dest_has_xattrs(fd, e->xattrs) && same_content(fd, data, e->size))
+	    xattrs_match(fd, e->xattrs) && same_content(fd, data, e->size))
 		action = dest_differs(p->fill->dest, &st, &meta) ? ACTION_AMEND : ACTION_KEEP;
 	close_fd(&fd);
 	return action;

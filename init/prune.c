@@ -33,6 +33,13 @@ static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 	return fd;
 }
 
+static void unlock_dir(const struct pruner *p, uint32_t number)
+{
+	char path[PATH_LEN_MAX + 1];
+	catalog_path(&p->past->catalog, number, path);
+	dest_unlock(p->fill->dest, path);
+}
+
 static bool prune_entry(struct pruner *p, uint32_t dir, int fd, struct text name, struct fault *fault)
 {
 	char path[NAME_LEN_MAX + 1];
@@ -47,10 +54,8 @@ static bool prune_entry(struct pruner *p, uint32_t dir, int fd, struct text name
 	path[name.len] = '\0';
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
-	else if (errno == EPERM) /* a directory, on some file systems; or it may not be removed */
-		return dest_rmdir(fd, path) || errno == ENOTEMPTY || errno == EEXIST ||
-		       failed(p, dir, name, "remove", fault);
-	else if (errno != ENOENT && errno != EISDIR)
+	else if (errno != ENOENT && errno != EISDIR &&
+	         !dest_is_dir(fd, path)) /* EPERM on some file systems */
 		return failed(p, dir, name, "remove", fault);
 	return true;
 }
@@ -67,6 +72,7 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 		bool gone, done = true;
 		if (span.from == span.to)
 			continue;
+		unlock_dir(p, span.dir);
 		int fd = open_dir(p, span.dir, &gone);
 		if (gone)
 			continue;
@@ -95,6 +101,9 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 		bool gone;
 		if (p->map[i] != NO_ENTRY)
 			continue;
+		if (!stop_check(fault))
+			return false;
+		unlock_dir(p, dir.parent);
 		int fd = open_dir(p, dir.parent, &gone);
 		if (gone)
 			continue;
@@ -141,9 +150,18 @@ bool prune_managed(struct fill *f, struct fault *fault)
 {
 	if (f->state.has_held && !prune_past(f, &f->state.held, fault))
 		return false;
-	for (unsigned i = 0; i < f->state.pasts; i++)
-		if (!prune_past(f, &f->state.past[i], fault))
+	for (uint32_t i = 0; i < f->state.journals.count; i++) {
+		struct bundle past;
+		bool found;
+		if (!state_past(&f->state, i, &past, &found, fault))
 			return false;
+		if (!found)
+			continue;
+		prune_past(f, &past, fault);
+		bundle_close(&past);
+		if (fault->code)
+			return false;
+	}
 	return true;
 }
 

@@ -92,23 +92,28 @@ static bool move_in(struct fill *f, const char *from, int dir, const char *name)
 	       state_discard(&f->state, dir, name) && dest_rename(f->state.tmp, from, dir, name);
 }
 
-/* The metadata of a file or symbolic link that has the right content. */
-static bool amend(const struct fill *f, int dir, const char *name, const struct entry *e, const char **action)
+/* The metadata of a file that has the right content. It is looked at once more, because the name may by now
+ * be another file's, which may have names outside the volume. */
+static bool amend(const struct fill *f, int dir, const char *name, uint32_t number, const struct entry *e,
+                  const char **action)
 {
 	struct metadata meta = metadata_of_entry(e);
 	struct stat st;
 
-	*action = "stat";
-	if (e->type == ENTRY_SYMLINK)
-		return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		       dest_amend_symlink(f->dest, dir, name, &st, &meta, action);
 	*action = "open";
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == EACCES)
 		fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	bool done = fstat(fd, &st) == 0 && dest_amend(f->dest, fd, &st, &meta, action);
+	*action = "change (it was replaced meanwhile)";
+	bool done = fstat(fd, &st) == 0;
+	if (done && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
+	             st.st_nlink != 1 + (nlink_t)catalog_links(&f->bundle->catalog, number))) {
+		errno = EEXIST;
+		done = false;
+	}
+	done = done && dest_amend(f->dest, fd, &st, &meta, action);
 	int error = errno;
 	close_fd(&fd);
 	errno = error;
@@ -122,7 +127,7 @@ static bool publish_entry(struct publisher *p, int dir, uint32_t number, const s
 
 	terminate(name, e->name);
 	if (fill_action(p->fill, number) == ACTION_AMEND)
-		return amend(p->fill, dir, name, e, action);
+		return amend(p->fill, dir, name, number, e, action);
 	snprintf(from, sizeof from, "%u", number);
 	*action = "rename";
 	return move_in(p->fill, from, dir, name);
@@ -247,6 +252,11 @@ static bool run(struct fill *f, unsigned actions,
 
 bool publish_files(struct fill *f, struct fault *fault)
 {
+	char path[PATH_LEN_MAX + 1];
+	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs && !f->dest->owners; i++) {
+		catalog_path(&f->bundle->catalog, i, path);
+		dest_unlock(f->dest, path);
+	}
 	return run(f, 1u << ACTION_NEW, publish_frame, fault) &&
 	       run(f, 1u << ACTION_REPLACE | 1u << ACTION_AMEND, publish_frame, fault);
 }

@@ -149,13 +149,17 @@ static bool read_xattrs(struct scanner *s, struct node *node, const char *path, 
 		return true;
 	snprintf(file, sizeof file, "%s/%s", s->tree->path, path);
 	ssize_t len = llistxattr(file, list, sizeof list);
-	if (len < 0 && (errno == EOPNOTSUPP || errno == ENAMETOOLONG))
+	if (len < 0 && errno == EOPNOTSUPP)
 		return true;
 	if (len < 0)
 		return failed(s, path, "list xattrs", fault);
-	for (char *at = list; at < list + len; at += strlen(at) + 1)
-		if (keeps_xattr(s, at) && count < sizeof names / sizeof *names)
-			names[count++] = at;
+	for (char *at = list; at < list + len; at += strlen(at) + 1) {
+		if (!keeps_xattr(s, at))
+			continue;
+		if (count == sizeof names / sizeof *names)
+			return refused(s, path, "has more than 256 xattrs", fault);
+		names[count++] = at;
+	}
 	qsort(names, count, sizeof *names, compare_names);
 	for (size_t i = 0; i < count; i++) {
 		if (!add_xattr(node, file, names[i]))

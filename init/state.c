@@ -88,6 +88,10 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 			                 "another fill of this volume has not ended within %u s", timeout);
 		nanosleep(&pause, NULL);
 	}
+	/* What is locked must be what the next one finds. */
+	if (fstat(s->lock, &st) != 0 || st.st_nlink != 1)
+		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
+		                 STATE_DIR "/lock was removed meanwhile");
 	return true;
 }
 
@@ -101,11 +105,7 @@ bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, stru
 
 void state_close(struct state *s)
 {
-	for (unsigned i = 0; i < s->pasts; i++)
-		bundle_close(&s->past[i]);
-	free(s->past);
-	s->past = NULL;
-	s->pasts = 0;
+	names_free(&s->journals);
 	if (s->has_held)
 		bundle_close(&s->held);
 	s->has_held = false;
@@ -114,64 +114,93 @@ void state_close(struct state *s)
 	close_fd(&s->dir);
 }
 
-/* Open the index in file NAME of .decant as B; HEAD gets the file's head, ST its status. False when it is
- * not whole or not ours; that is no error. */
-static bool open_index(struct state *s, const char *name, struct bundle *b, unsigned char *head,
-                       struct stat *st)
+/* Is what ST describes a plain file of ours, and HEAD the head of a state? */
+static bool is_whole(const struct stat *st, const unsigned char *head)
 {
-	struct fault ignored = {.code = EXIT_DONE};
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && is_private(st) &&
+	       memcmp(head, STATE_MAGIC, 8) == 0 && get16(head + STATE_VERSION) == BUNDLE_VERSION &&
+	       get64(head + STATE_SUM) == hash64(head, STATE_SUM);
+}
+
+/* Open the index in file NAME of .decant as B; HEAD gets the file's head, ST its status. False when it is
+ * not there, not whole or not ours, which is no error; and, with FAULT set, when it cannot be read, because
+ * to go on without it would leave files behind that nobody knows of. */
+static bool open_index(struct state *s, const char *name, struct bundle *b, unsigned char *head,
+                       struct stat *st, struct fault *fault)
+{
+	struct fault inner = {.code = EXIT_DONE};
 	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0)
-		return false;
-	if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1 || !is_private(st) ||
-	    read_full(fd, head, STATE_SIZE, 0) != STATE_SIZE || memcmp(head, STATE_MAGIC, 8) != 0 ||
-	    get16(head + STATE_VERSION) != BUNDLE_VERSION ||
-	    get64(head + STATE_SUM) != hash64(head, STATE_SUM)) {
+	if (fd < 0) {
+		if (errno == ENOENT || errno == ELOOP || errno == ENXIO)
+			return false;
+		return fail(s, fault, name, "open");
+	}
+	memset(head, 0, STATE_SIZE);
+	if (fstat(fd, st) != 0 || (S_ISREG(st->st_mode) && read_full(fd, head, STATE_SIZE, 0) < 0)) {
+		fail(s, fault, name, "read");
 		close(fd);
 		return false;
 	}
-	return bundle_open_index(b, name, fd, STATE_SIZE, &ignored);
+	if (!is_whole(st, head)) {
+		close(fd);
+		return false;
+	}
+	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner))
+		return true;
+	if (inner.code != EXIT_BUNDLE)
+		*fault = inner;
+	return false;
 }
 
-static void load_held(struct state *s)
+static bool load_held(struct state *s, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
 	static const unsigned char unknown[STATE_TIME - STATE_BOOT];
 	const unsigned char *boot = s->dest->boot;
 	struct stat st;
 
-	s->has_held = open_index(s, "state", &s->held, head, &st);
+	s->has_held = open_index(s, "state", &s->held, head, &st, fault);
 	if (!s->has_held)
-		return;
+		return fault->code == EXIT_DONE;
 	s->synced = get16(head + STATE_FLAGS) & STATE_SYNCED;
 	s->filled = (int64_t)get64(head + STATE_TIME);
 	s->changed = st.st_ctim;
 	s->trusted = (get16(head + STATE_FLAGS) & STATE_DONE) &&
 	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
 	                            memcmp(boot, head + STATE_BOOT, sizeof unknown) == 0));
+	return true;
 }
 
 static const char journal_prefix[] = "journal-";
 
+static bool is_journal(const char *name)
+{
+	return strncmp(name, journal_prefix, strlen(journal_prefix)) == 0;
+}
+
 bool state_load(struct state *s, struct fault *fault)
 {
-	struct names names;
+	uint32_t kept = 0;
 
-	load_held(s);
-	if (!names_read(s->dir, &names))
+	if (!load_held(s, fault))
+		return false;
+	if (!names_read(s->dir, &s->journals))
 		return fail(s, fault, "", "read");
-	s->past = calloc((size_t)names.count + 1, sizeof *s->past);
-	for (uint32_t i = 0; i < names.count && s->past; i++) {
-		unsigned char head[STATE_SIZE];
-		struct stat st;
-		const char *name = names_get(&names, i).s;
-		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 &&
-		    open_index(s, name, &s->past[s->pasts], head, &st))
-			s->pasts++;
-	}
-	names_free(&names);
-	return s->past || fault_set(fault, EXIT_INTERNAL, s->dest->path, "read state", "out of memory");
+	for (uint32_t i = 0; i < s->journals.count; i++)
+		if (is_journal(names_get(&s->journals, i).s))
+			s->journals.at[kept++] = s->journals.at[i];
+	s->journals.count = kept;
+	return true;
+}
+
+bool state_past(struct state *s, uint32_t i, struct bundle *past, bool *found, struct fault *fault)
+{
+	unsigned char head[STATE_SIZE];
+	struct stat st;
+
+	*found = open_index(s, names_get(&s->journals, i).s, past, head, &st, fault);
+	return *found || fault->code == EXIT_DONE;
 }
 
 bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
@@ -180,9 +209,7 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 	s->dir = dest_child(dest, dest->root, STATE_DIR);
 	if (s->dir < 0 && errno == EACCES)
 		return fail(s, fault, "", "open");
-	if (s->dir >= 0)
-		load_held(s);
-	return s->has_held ||
+	return (s->dir >= 0 && load_held(s, fault) && s->has_held) ||
 	       fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
 }
 
@@ -238,20 +265,26 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	return done;
 }
 
+/* Rename FROM of FROM_DIR to NAME of .decant, even where somebody made a directory of that name. */
+static bool move_over(struct state *s, int from_dir, const char *from, const char *name)
+{
+	return dest_rename(from_dir, from, s->dir, name) ||
+	       (errno == EISDIR && state_discard(s, s->dir, name) &&
+	        dest_rename(from_dir, from, s->dir, name));
+}
+
 bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	char name[64];
 
 	journal_name(name, sizeof name, b->id);
-	if (!dest_rename(s->tmp, "journal", s->dir, name) &&
-	    (errno != EISDIR || !state_discard(s, s->dir, name) ||
-	     !dest_rename(s->tmp, "journal", s->dir, name)))
+	if (!move_over(s, s->tmp, "journal", name))
 		return fail(s, fault, name, "create");
 	if (s->has_held)
 		journal_name(name, sizeof name, s->held.id);
-	bool done = s->has_held ? dest_rename(s->dir, "state", s->dir, name) : dest_unlink(s->dir, "state");
-	if (!done && errno == EISDIR)
-		done = state_discard(s, s->dir, "state");
+	bool done = s->has_held ? move_over(s, s->dir, "state", name)
+	                        : dest_unlink(s->dir, "state") ||
+	                              (errno == EISDIR && state_discard(s, s->dir, "state"));
 	if (!done && errno != ENOENT)
 		return fail(s, fault, "state", "drop");
 	/* A state that is on disk must be off it before a change of the tree can be on it. */
@@ -345,7 +378,7 @@ static bool purge_dir(struct state *s, const char *name)
 	bool done = dir >= 0 && names_read(dir, &names);
 
 	if (done) {
-		for (uint32_t i = 0; i < names.count && done; i++) {
+		for (uint32_t i = 0; i < names.count && done && !stop_requested(); i++) {
 			const char *inner = names_get(&names, i).s;
 			done = dest_unlink(dir, inner) || errno == ENOENT ||
 			       ((errno == EISDIR || errno == EPERM) && state_discard(s, dir, inner));
@@ -365,7 +398,7 @@ bool state_purge(struct state *s, struct fault *fault)
 		if (!names_read(s->tmp, &names))
 			return fail(s, fault, "tmp", "read");
 		uint32_t count = names.count;
-		for (uint32_t i = 0; i < count && !fault->code; i++) {
+		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
 			const char *name = names_get(&names, i).s;
 			if (!dest_unlink(s->tmp, name) && errno != ENOENT &&
 			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)))

@@ -26,10 +26,9 @@ struct state {
 	bool has_held;
 	bool trusted; /* written in this boot, or synced to disk */
 	bool synced;
-	int64_t filled;          /* seconds since 1970 */
-	struct timespec changed; /* the state file's ctime: what changed before, this fill has seen */
-	struct bundle *past;     /* the journals' indexes */
-	unsigned pasts;
+	int64_t filled;             /* seconds since 1970 */
+	struct timespec changed;    /* the state file's ctime: what changed before, this fill has seen */
+	struct names journals;      /* their names */
 	_Atomic unsigned discarded; /* how many names state_discard has given away */
 };
 
@@ -38,8 +37,13 @@ struct state {
 bool state_lock(struct state *state, const struct dest *dest, unsigned timeout, struct fault *fault);
 void state_close(struct state *state);
 
-/* Read the state and the journals. What is damaged is left out without a word. False: only for memory. */
+/* Read the state and the journals. What is damaged, or not ours, is left out without a word; what
+ * cannot be read is a fault. */
 bool state_load(struct state *state, struct fault *fault);
+
+/* Open the index of journal I as PAST. *FOUND is false, and PAST not open, for one that is not whole.
+ * Journals are opened one at a time: there may be many. */
+bool state_past(struct state *state, uint32_t i, struct bundle *past, bool *found, struct fault *fault);
 
 /* The state alone, without lock or write access. False with FAULT set (EXIT_VOLUME) when there is none. */
 bool state_peek(struct state *state, const struct dest *dest, struct fault *fault);

@@ -19,6 +19,7 @@ void stop_install(void)
 	for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
 		sigaction(stopping[i], &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
 }
 
 int stop_requested(void)

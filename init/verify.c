@@ -14,6 +14,7 @@
 #include "pool.h"
 #include "stop.h"
 #include "strangers.h"
+#include "xattrs.h"
 
 struct worker {
 	struct reader reader, others;
@@ -105,9 +106,9 @@ static void compare_xattrs(const struct place *p, struct text name, int fd, stru
 	struct xattr x;
 
 	while (xattr_next(&rest, &x))
-		if (!dest_same_xattr(fd, &x))
+		if (!xattrs_same_value(fd, &x))
 			differs(p, "xattr", name, "%.*s", (int)x.name.len, x.name.s);
-	if (dest_extra_xattr(fd, set, extra))
+	if (xattrs_extra(fd, set, extra))
 		differs(p, "xattr", name, "%s is not in the bundle", extra);
 }
 
@@ -129,8 +130,10 @@ static const char *type_name(mode_t mode)
 	}
 }
 
-static bool verify_file(const struct place *p, const struct entry *e, const char *name, struct fault *fault)
+static bool verify_file(const struct place *p, uint32_t number, const struct entry *e, const char *name,
+                        struct fault *fault)
 {
+	nlink_t links = 1 + (nlink_t)catalog_links(&p->v->bundle->catalog, number);
 	struct metadata meta = metadata_of_entry(e);
 	struct stat st;
 	bool same = true, done = true;
@@ -150,6 +153,9 @@ static bool verify_file(const struct place *p, const struct entry *e, const char
 			done = stop_check(fault) && failed(p, e->name, "read", fault);
 		else if (!same)
 			differs(p, "content", e->name, "%s", "");
+		if (st.st_nlink != links)
+			differs(p, "links", e->name, "%lu names instead of %lu", (unsigned long)st.st_nlink,
+			        (unsigned long)links);
 		compare_metadata(p, e->name, &st, &meta);
 		compare_xattrs(p, e->name, fd, e->xattrs);
 	}
@@ -191,7 +197,7 @@ static bool verify_link(const struct place *p, const struct entry *e, const stru
 	return true;
 }
 
-static bool verify_entry(const struct place *p, const struct entry *e, struct fault *fault)
+static bool verify_entry(const struct place *p, uint32_t number, const struct entry *e, struct fault *fault)
 {
 	char name[NAME_LEN_MAX + 1];
 	struct stat st;
@@ -214,7 +220,7 @@ static bool verify_entry(const struct place *p, const struct entry *e, struct fa
 		return true;
 	}
 	if (e->type == ENTRY_FILE)
-		return verify_file(p, e, name, fault);
+		return verify_file(p, number, e, name, fault);
 	if (e->type == ENTRY_HARDLINK)
 		return verify_link(p, e, &st, fault);
 	verify_symlink(p, e, name, &st);
@@ -294,7 +300,7 @@ static bool verify_frame(void *context, unsigned worker, uint32_t number, struct
 		bool done = open_place(&place, span.begins, fault);
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			struct entry e = block_entry(&w->reader.block, i - c->frame_first[number]);
-			done = stop_check(fault) && verify_entry(&place, &e, fault);
+			done = stop_check(fault) && verify_entry(&place, i, &e, fault);
 		}
 		close_fd(&place.fd);
 		if (!done)

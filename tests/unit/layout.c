@@ -15,7 +15,7 @@ static void set_node(struct node *node, const char *prefix, uint32_t number, uin
 	char name[32];
 	snprintf(name, sizeof name, "%s%05u", prefix, (unsigned)number);
 	*node = (struct node){.name = strdup(name), .parent = parent, .mode = 0644, .mtime = 1700000000};
-	ck_assert_ptr_nonnull(node->name);
+	must(node->name);
 }
 
 static struct tree make_tree(struct shape shape)
@@ -27,7 +27,7 @@ static struct tree make_tree(struct shape shape)
 	t.entry_count = shape.dirs * shape.files;
 	t.dirs = calloc(t.dir_count, sizeof *t.dirs);
 	t.entries = calloc(t.entry_count + 1, sizeof *t.entries);
-	ck_assert(t.dirs && t.entries);
+	must(t.dirs && t.entries);
 	t.dirs[0].node = (struct node){.name = strdup(""), .mode = 0755};
 	for (uint32_t d = 1; d <= shape.dirs; d++) {
 		set_node(&t.dirs[d].node, "dir", d, 0);
@@ -88,38 +88,38 @@ static void check_layout(const struct layout *l, const struct tree *t)
 	uint64_t total = 0, left = 0, inside = 0;
 	uint32_t carried = NO_NODE;
 
-	ck_assert_uint_ge(l->count, 1);
+	must(l->count >= 1);
 	for (uint32_t i = 0; i < l->count; i++) {
 		const struct piece *f = &l->frames[i];
 		uint64_t at = 0;
 		uint32_t entries = 0;
 		total += f->plain;
 		if (left) {
-			ck_assert_uint_eq(f->items, 0);
-			ck_assert_uint_eq(f->entries, 0);
-			ck_assert_uint_eq(f->entry, carried);
-			ck_assert_uint_eq(f->at, inside);
+			must(f->items == 0);
+			must(f->entries == 0);
+			must(f->entry == carried);
+			must(f->at == inside);
 			at = tar_padded(left) < LAYOUT_MAX ? tar_padded(left) : LAYOUT_MAX;
 			inside += at;
 			left -= left < at ? left : at;
 		} else {
-			ck_assert_uint_gt(f->items, 0);
-			ck_assert_uint_eq(f->dir, w.dir);
-			ck_assert(f->dir_header == w.dir_header);
-			ck_assert(f->dir_header || f->entry == w.entry);
+			must(f->items > 0);
+			must(f->dir == w.dir);
+			must(f->dir_header == w.dir_header);
+			must(f->dir_header || f->entry == w.entry);
 		}
 		for (uint32_t item = 0; item < f->items; item++) {
-			ck_assert_uint_lt(w.dir, t->dir_count);
+			must(w.dir < t->dir_count);
 			size_t header = layout_header(t, w.dir_header, w.dir, w.entry, NULL);
 			const struct tree_entry *e = &t->entries[w.entry];
-			ck_assert_uint_eq(left, 0);
+			must(left == 0);
 			at += header;
 			entries += !w.dir_header;
 			if (!w.dir_header && e->type == ENTRY_FILE && e->size) {
-				ck_assert_uint_eq(e->offset, at);
+				must(e->offset == at);
 				uint64_t room = LAYOUT_MAX - at;
 				if (tar_padded(e->size) > room) {
-					ck_assert_uint_eq(f->items, 1);
+					must(f->items == 1);
 					carried = w.entry;
 					left = e->size - room;
 					inside = room;
@@ -130,14 +130,14 @@ static void check_layout(const struct layout *l, const struct tree *t)
 			}
 			next_item(&w);
 		}
-		ck_assert_uint_eq(f->entries, entries);
-		ck_assert_uint_le(at, LAYOUT_MAX);
-		ck_assert_uint_eq(f->plain, at + (i + 1 == l->count ? TAR_END : 0));
-		ck_assert_uint_le(f->plain, FRAME_PLAIN_MAX);
+		must(f->entries == entries);
+		must(at <= LAYOUT_MAX);
+		must(f->plain == (at + (i + 1 == l->count ? TAR_END : 0)));
+		must(f->plain <= FRAME_PLAIN_MAX);
 	}
-	ck_assert_uint_eq(left, 0);
-	ck_assert_uint_eq(w.dir, t->dir_count);
-	ck_assert_uint_eq(l->plain, total);
+	must(left == 0);
+	must(w.dir == t->dir_count);
+	must(l->plain == total);
 }
 
 START_TEST(frames_hold_the_whole_stream_and_nothing_else)

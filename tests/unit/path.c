@@ -54,14 +54,16 @@ START_TEST(names_that_lead_elsewhere_are_not_valid)
 }
 END_TEST
 
-START_TEST(only_the_state_directorys_name_is_reserved)
+START_TEST(names_that_others_keep_at_the_root_are_reserved)
 {
 	ck_assert(name_reserved(".decant", 7));
+	ck_assert(name_reserved("lost+found", 10));
 	ck_assert(!name_reserved(".decant", 6));
 	ck_assert(!name_reserved(".decants", 8));
 	ck_assert(!name_reserved(".decant\0", 8));
 	ck_assert(!name_reserved("decant", 6));
 	ck_assert(!name_reserved(".Decant", 7));
+	ck_assert(!name_reserved("lost+foun", 9));
 	ck_assert(!name_reserved("", 0));
 }
 END_TEST
@@ -252,7 +254,7 @@ int main(void)
 	const TTest *const tests[] = {
 	    names_that_a_directory_can_hold_are_valid,
 	    names_that_lead_elsewhere_are_not_valid,
-	    only_the_state_directorys_name_is_reserved,
+	    names_that_others_keep_at_the_root_are_reserved,
 	    absolute_paths_without_dots_are_destinations,
 	    other_paths_are_no_destinations,
 	    names_are_ordered_by_unsigned_bytes_and_a_prefix_comes_first,

@@ -17,7 +17,7 @@ static uint64_t octal_field(const unsigned char *field, size_t digits)
 {
 	uint64_t value = 0;
 	for (size_t i = 0; i < digits; i++) {
-		ck_assert_msg(field[i] >= '0' && field[i] <= '7', "digit %zu is %d", i, field[i]);
+		must(field[i] >= '0' && field[i] <= '7');
 		value = value * 8 + (uint64_t)(field[i] - '0');
 	}
 	return value;
@@ -29,7 +29,7 @@ static void check_block(const unsigned char *block)
 	unsigned sum = 0;
 	for (unsigned i = 0; i < TAR_BLOCK; i++)
 		sum += i >= 148 && i < 156 ? ' ' : block[i];
-	ck_assert_uint_eq(octal_field(block + 148, 6), sum);
+	must(octal_field(block + 148, 6) == sum);
 	ck_assert_mem_eq(block + 154, "\0 ", 2);
 	ck_assert_mem_eq(block + 257,
 	                 "ustar\0"
@@ -37,11 +37,11 @@ static void check_block(const unsigned char *block)
 	                 8);
 	static const unsigned ends[] = {107, 115, 123, 135, 147};
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
-		ck_assert_uint_eq(block[ends[i]], 0);
+		must(block[ends[i]] == 0);
 	for (unsigned i = 265; i < 345; i++) /* uname, gname, devmajor, devminor */
-		ck_assert_uint_eq(block[i], 0);
+		must(block[i] == 0);
 	for (unsigned i = 500; i < 512; i++)
-		ck_assert_uint_eq(block[i], 0);
+		must(block[i] == 0);
 }
 
 /* Each record's length must lead to the next one, and the last one's to the end. */
@@ -53,40 +53,40 @@ static void check_records(const struct parsed *p)
 		const unsigned char *digit = at;
 		for (; digit < p->end && *digit >= '0' && *digit <= '9'; digit++)
 			len = len * 10 + (size_t)(*digit - '0');
-		ck_assert(digit > at && *at != '0' && *digit == ' ');
-		ck_assert_uint_le(len, (size_t)(p->end - at));
-		ck_assert_uint_gt(len, (size_t)(digit - at) + 3);
-		ck_assert_uint_eq(at[len - 1], '\n');
-		ck_assert_ptr_nonnull(memchr(digit, '=', (size_t)(at + len - digit)));
+		must(digit > at && *at != '0' && *digit == ' ');
+		must(len <= (size_t)(p->end - at));
+		must(len > (size_t)(digit - at) + 3);
+		must(at[len - 1] == '\n');
+		must(memchr(digit, '=', (size_t)(at + len - digit)));
 		at += len;
 	}
-	ck_assert_ptr_eq(at, p->end);
+	must(at == p->end);
 }
 
 static struct parsed parse(const struct tar_member *member)
 {
 	struct parsed p = {.size = tar_header(member, NULL)};
 
-	ck_assert_uint_gt(p.size, 0);
-	ck_assert_uint_eq(p.size % TAR_BLOCK, 0);
+	must(p.size > 0);
+	must(p.size % TAR_BLOCK == 0);
 	p.bytes = malloc(p.size);
-	ck_assert_ptr_nonnull(p.bytes);
+	must(p.bytes);
 	memset(p.bytes, 0xee, p.size);
-	ck_assert_uint_eq(tar_header(member, p.bytes), p.size);
+	must(tar_header(member, p.bytes) == p.size);
 	p.head = p.bytes + p.size - TAR_BLOCK;
 	check_block(p.head);
-	ck_assert_uint_eq(p.head[156], (unsigned char)member->type);
+	must(p.head[156] == (unsigned char)member->type);
 	if (p.size == TAR_BLOCK)
 		return p;
 	check_block(p.bytes);
-	ck_assert_uint_eq(p.bytes[156], 'x');
+	must(p.bytes[156] == 'x');
 	uint64_t size = octal_field(p.bytes + 124, 11);
-	ck_assert_uint_gt(size, 0);
-	ck_assert_uint_eq(p.size, 2 * TAR_BLOCK + tar_padded(size));
+	must(size > 0);
+	must(p.size == 2 * TAR_BLOCK + tar_padded(size));
 	p.records = p.bytes + TAR_BLOCK;
 	p.end = p.records + size;
 	for (const unsigned char *pad = p.end; pad < p.head; pad++)
-		ck_assert_uint_eq(*pad, 0);
+		must(*pad == 0);
 	check_records(&p);
 	return p;
 }
@@ -265,10 +265,10 @@ START_TEST(a_record_counts_its_own_digits)
 		struct parsed p = parse(&m);
 		const unsigned char *value;
 		size_t found;
-		ck_assert_uint_eq(find(&p, "SCHILY.xattr.user.a", &value, &found), 1);
-		ck_assert_uint_eq(found, len);
+		must(find(&p, "SCHILY.xattr.user.a", &value, &found) == 1);
+		must(found == len);
 		size_t size = (size_t)(p.end - p.records);
-		ck_assert_uint_eq(size, strtoul((const char *)p.records, NULL, 10));
+		must(size == strtoul((const char *)p.records, NULL, 10));
 		seen99 += size == 99;
 		seen100 += size == 100;
 		seen101 += size == 101;
@@ -276,10 +276,10 @@ START_TEST(a_record_counts_its_own_digits)
 		free(p.bytes);
 	}
 	/* "99 ..." is the longest with two digits; one byte more takes a third digit, too. */
-	ck_assert_uint_eq(seen99, 1);
-	ck_assert_uint_eq(seen100, 0);
-	ck_assert_uint_eq(seen101, 1);
-	ck_assert_uint_eq(seen999, 1);
+	must(seen99 == 1);
+	must(seen100 == 0);
+	must(seen101 == 1);
+	must(seen999 == 1);
 }
 END_TEST
 

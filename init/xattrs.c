@@ -1,0 +1,80 @@
+#include "xattrs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+/* The names of xattrs that a bundle may hold, and that are so decant's to set and to remove. */
+static bool is_managed(const char *name)
+{
+	return strncmp(name, "user.", 5) == 0 || strcmp(name, "security.capability") == 0;
+}
+
+static bool has_name(struct text set, const char *name)
+{
+	struct xattr x;
+	while (xattr_next(&set, &x))
+		if (strlen(name) == x.name.len && memcmp(name, x.name.s, x.name.len) == 0)
+			return true;
+	return false;
+}
+
+bool xattrs_extra(int fd, struct text set, char *name)
+{
+	char list[XATTR_SET_MAX];
+	ssize_t len = flistxattr(fd, list, sizeof list); /* fails where there are none to have */
+
+	for (char *at = list; len > 0 && at < list + len; at += strlen(at) + 1) {
+		if (is_managed(at) && !has_name(set, at)) {
+			memcpy(name, at, strlen(at) + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool xattrs_same_value(int fd, const struct xattr *x)
+{
+	char name[NAME_LEN_MAX + 1], *value = malloc(x->value.len + 1);
+
+	memcpy(name, x->name.s, x->name.len);
+	name[x->name.len] = '\0';
+	ssize_t len = value ? fgetxattr(fd, name, value, x->value.len + 1) : -1;
+	bool same = len == (ssize_t)x->value.len && memcmp(value, x->value.s, x->value.len) == 0;
+	free(value);
+	return same;
+}
+
+bool xattrs_match(int fd, struct text set)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct text rest = set;
+	struct xattr x;
+
+	while (xattr_next(&rest, &x))
+		if (!xattrs_same_value(fd, &x))
+			return false;
+	return !xattrs_extra(fd, set, name);
+}
+
+bool xattrs_set(int fd, struct text set)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct xattr x;
+	while (xattr_next(&set, &x)) {
+		memcpy(name, x.name.s, x.name.len);
+		name[x.name.len] = '\0';
+		if (fsetxattr(fd, name, x.value.s, x.value.len, 0) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool xattrs_remove_extra(int fd, struct text set)
+{
+	char name[NAME_LEN_MAX + 1];
+	while (xattrs_extra(fd, set, name))
+		if (fremovexattr(fd, name) != 0)
+			return false;
+	return true;
+}

@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+# How the scripts answer: help, usage, and refusals that come before any work.
+
+load helpers
+
+# What a user can run, docker/ and scripts/ alike.
+scripts() {
+	find "$top/scripts" "$top/docker" -type f -perm -u+x | sort
+}
+
+# One line on standard error, nothing on standard output, exit status 2.
+refuses() { # SCRIPT ARGUMENT...
+	run --separate-stderr "$@"
+	if [ "$status" -ne 2 ] || [ -n "$output" ] || [ "$(wc -l <<<"$stderr")" -ne 1 ] || [ -z "$stderr" ]; then
+		printf '%s\n' "$*" "status $status" "$output" "$stderr" >&2
+		return 1
+	fi
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	mkdir site
+	echo page >site/index.html
+	image=$top/scripts/build-image
+}
+
+@test "there are the scripts that the documents name" {
+	for script in scripts/bootstrap scripts/build-image scripts/demo scripts/test docker/rootfs; do
+		[ -x "$top/$script" ]
+	done
+}
+
+@test "every script explains itself with --help, on standard output, and exits 0" {
+	scripts | while read -r script; do
+		run -0 --separate-stderr "$script" --help
+		[[ $output == *"${script##*/}"* ]]
+		[[ $output == *--* ]]
+		[ -z "$stderr" ]
+	done
+}
+
+@test "every option that a script's text knows is in its --help" {
+	scripts | while read -r script; do
+		"$script" --help >help
+		grep -oE '^[[:blank:]]+(--[a-z-]+( \| )?)+' "$script" | grep -oE -e '--[a-z-]+' | sort -u >options
+		while read -r option; do
+			grep -qF -e "$option" help || {
+				echo "$script: $option is not in --help"
+				exit 1
+			}
+		done <options
+	done
+}
+
+@test "every script refuses an unknown option in one line, with exit 2" {
+	[ "$(scripts | wc -l)" -ge 5 ]
+	scripts | while read -r script; do
+		refuses "$script" --no-such-option
+		[[ $stderr == *--no-such-option* ]]
+		[[ $stderr == *"${script##*/}"* ]]
+	done
+}
+
+@test "scripts can be started from any folder, by a path with a link in it" {
+	ln -s "$top" link
+	cd /
+	"$BATS_TEST_TMPDIR/link/scripts/build-image" --help
+	"$BATS_TEST_TMPDIR/link/docker/rootfs" --help
+	"$BATS_TEST_TMPDIR/link/scripts/bootstrap" --help
+}
+
+@test "the scripts are for any POSIX shell" {
+	scripts | while read -r script; do
+		[ "$(head -n 1 "$script")" = '#!/bin/sh' ]
+		busybox sh -n "$script"
+	done
+	busybox sh "$image" --help | grep -q -e --source
+}
+
+@test "bootstrap refuses an architecture that decant is not for" {
+	refuses "$top/scripts/bootstrap" --arch
+	refuses "$top/scripts/bootstrap" --arch vax
+	[[ $stderr == *vax* ]]
+}
+
+@test "bootstrap does nothing when all is there" {
+	run -0 --separate-stderr "$top/scripts/bootstrap" --build
+	[ -z "$output$stderr" ]
+}
+
+@test "test refuses a file that is not there, and a filter without a pattern" {
+	refuses "$top/scripts/test" tests/none.bats
+	refuses "$top/scripts/test" --filter
+}
+
+@test "demo refuses a source that is no directory and a port that is none" {
+	refuses "$top/scripts/demo" --source "$PWD/site/index.html"
+	refuses "$top/scripts/demo" --source
+	refuses "$top/scripts/demo" --port http
+	refuses "$top/scripts/demo" --port 123456
+}
+
+@test "build-image refuses to go without a source, a destination or a tag" {
+	refuses "$image"
+	refuses "$image" --source site --dest /srv
+	refuses "$image" --source site --tag t
+	refuses "$image" --dest /srv --tag t
+	refuses "$image" --source
+	refuses "$image" --source site --dest /srv --tag ''
+}
+
+@test "build-image refuses a source that is no directory" {
+	refuses "$image" --source none --dest /srv --tag t
+	[[ $stderr == *none* ]]
+	refuses "$image" --source site/index.html --dest /srv --tag t
+}
+
+@test "build-image refuses destinations that cannot be a volume" {
+	for dest in srv ./srv / // /srv/ /srv//a /srv/../a /srv/./a /decant /bundle /bundle/a /proc /proc/1 /sys /dev '/a b' '/a"b' \
+		'/a:b' '/a,b' "/a\$b" $'/a\nb'; do
+		refuses "$image" --source site --dest "$dest" --tag t ||
+			{
+				# A newline in a name may make two lines of the answer, but never of the image.
+				[[ $dest == *$'\n'* ]] && [ "$status" -eq 2 ]
+			}
+	done
+}
+
+@test "build-image refuses values that are none" {
+	for option in --level=0 --level=23 --level=x --level=9x --owner=root --owner=1 --owner=1:x --owner=-1:0 \
+		--user=www --user=1: --mount-owner=1 --mount-mode=9 --mount-mode=07777x --platform=linux/vax --tag=-x '--tag=a b'; do
+		refuses "$image" --source site --dest /srv --tag t "$option"
+		[[ $stderr == *"${option%%=*}"* ]]
+	done
+}
+
+@test "build-image refuses a bundle with what only a source can have" {
+	pack site b.tar.zst --dest /srv
+	refuses "$image" --bundle none.tar.zst --tag t
+	refuses "$image" --bundle b.tar.zst --source site --tag t
+	refuses "$image" --bundle b.tar.zst --dest /srv --tag t
+	refuses "$image" --bundle b.tar.zst --in-docker --tag t
+}
+
+@test "build-image says in one line that no engine answers" {
+	run -1 --separate-stderr env DOCKER_HOST="unix://$PWD/none" "$image" --source site --dest /srv --tag t
+	[ -z "$output" ]
+	[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	[[ $stderr == *"$PWD/none"* ]]
+}
+
+@test "rootfs lays out decant, the bundle, the licences and the mount point" {
+	pack site b.tar.zst --dest /var/www/site
+	umask 077
+	"$top/docker/rootfs" --decant "$decant" --bundle b.tar.zst --dest /var/www/site --owner 12:34 --mode 2770 --out root
+	cmp root/decant "$decant"
+	cmp root/bundle/site.tar.zst b.tar.zst
+	[ "$(stat -c '%a %u:%g' root/var/www/site)" = '2770 12:34' ]
+	[ -z "$(ls -A root/var/www/site)" ]
+	[ "$(stat -c %a root/decant root/bundle root/bundle/site.tar.zst root/var/www root/usr/share/licenses | tr '\n' ' ')" = \
+		'755 755 644 755 755 ' ]
+	for license in decant musl zstd xxhash; do
+		find "root/usr/share/licenses/$license" -type f -size +500c | grep -q .
+	done
+}
+
+@test "rootfs gives directories that a system has the modes that they have there" {
+	pack site b.tar.zst
+	"$top/docker/rootfs" --decant "$decant" --bundle b.tar.zst --dest /tmp/site --out one
+	[ "$(stat -c %a one/tmp)" = 1777 ]
+	"$top/docker/rootfs" --decant "$decant" --bundle b.tar.zst --dest /root/site --out two
+	[ "$(stat -c %a two/root)" = 700 ]
+}
+
+@test "rootfs refuses what is missing, and a folder that is there" {
+	pack site b.tar.zst
+	refuses "$top/docker/rootfs" --decant "$decant" --bundle b.tar.zst --dest /srv
+	refuses "$top/docker/rootfs" --decant none --bundle b.tar.zst --dest /srv --out root
+	refuses "$top/docker/rootfs" --decant "$decant" --bundle none --dest /srv --out root
+	for dest in srv / /a/../b /bundle /dev/x; do
+		refuses "$top/docker/rootfs" --decant "$decant" --bundle b.tar.zst --dest "$dest" --out root
+	done
+	[ ! -e root ]
+	mkdir root
+	run -1 "$top/docker/rootfs" --decant "$decant" --bundle b.tar.zst --dest /srv --out root
+	[ -z "$(ls -A root)" ]
+}
