@@ -243,7 +243,7 @@ static bool build_block(struct encoder *x, struct worker *w, const struct piece 
 static bool append(struct encoder *x, struct worker *w, const struct frame_row *row, struct fault *fault)
 {
 	if (!write_full(x->out->data, w->packed, row->packed, -1))
-		return fault_errno(fault, errno, "temporary file", "write");
+		return fault_errno(fault, errno, x->options->output, "write temporary file");
 	x->out->data_size += row->packed;
 	return buffer_add(&x->blocks, w->block_packed.bytes, row->block_packed) || no_memory(x, fault);
 }
@@ -347,7 +347,7 @@ bool encode(struct encoded *out, struct tree *t, const struct layout *layout, co
 	x->rows = calloc(layout->count, sizeof *x->rows);
 	out->data = open_nameless(tmp);
 	if (out->data < 0)
-		fault_errno(fault, errno, tmp, "create temporary file");
+		fault_errno(fault, errno, o->output, "create temporary file");
 	else if (!x->rows)
 		no_memory(x, fault);
 	else

@@ -12,6 +12,7 @@ struct encode_options {
 	unsigned threads;
 	const char *dest;     /* recorded in the catalog; "" for none */
 	const char *revision; /* likewise */
+	const char *output;   /* what the bundle will be, for messages */
 	const char *packer;   /* likewise: this program and its version */
 };
 

@@ -34,10 +34,12 @@ static void set_add(unsigned char *set, unsigned char c)
 	set[c / 8] |= (unsigned char)(1u << c % 8);
 }
 
-/* One byte of a class, which a backslash may escape. False at the end. */
+/* One end of a range in a class, which a backslash may escape. False where Go sees none, too. */
 static bool class_byte(const char **at, const char *end, unsigned char *c)
 {
-	if (*at < end && **at == '\\')
+	if (*at >= end || **at == '-' || **at == ']')
+		return false;
+	if (**at == '\\')
 		++*at;
 	if (*at >= end)
 		return false;
@@ -48,7 +50,7 @@ static bool class_byte(const char **at, const char *end, unsigned char *c)
 /* The class after '[' at *AT; leaves *AT behind the ']'. */
 static const char *parse_class(const char **at, const char *end, struct token *token)
 {
-	bool negate = *at < end && (**at == '^' || **at == '!');
+	bool negate = *at < end && **at == '^';
 	unsigned members = 0;
 
 	token->kind = CLASS;
@@ -57,12 +59,12 @@ static const char *parse_class(const char **at, const char *end, struct token *t
 	while (*at < end && (**at != ']' || members == 0)) {
 		unsigned char low, high;
 		if (!class_byte(at, end, &low))
-			break;
+			return "a [...] is malformed";
 		high = low;
 		if (*at < end && **at == '-') {
 			++*at;
 			if (!class_byte(at, end, &high))
-				break;
+				return "a [...] is malformed";
 		}
 		if (high < low)
 			return "a range in [...] runs backwards";
@@ -112,9 +114,9 @@ static const char *parse_token(const char **at, const char *end, struct token *t
 	}
 }
 
-/* Path cleaning, as Go's filepath.Clean does it to patterns: no double slashes, no "." components, none at
- * either end. ".." is refused: it cannot name anything in the tree. Works in place; returns the length, or
- * SIZE_MAX. */
+/* Path cleaning, as Go's filepath.Clean does it to patterns: no double slashes, no "." components, ".." takes
+ * the one before away, no slash at either end. Works in place; returns the length, or SIZE_MAX for a pattern
+ * that begins with "..", because it cannot name anything in the tree. */
 static size_t clean(char *pattern, size_t len)
 {
 	size_t out = 0;
@@ -123,9 +125,12 @@ static size_t clean(char *pattern, size_t len)
 		while (end < len && pattern[end] != '/')
 			end++;
 		size_t n = end - at;
-		if (n == 2 && memcmp(pattern + at, "..", 2) == 0)
-			return SIZE_MAX;
-		if (n > 0 && !(n == 1 && pattern[at] == '.')) {
+		if (n == 2 && memcmp(pattern + at, "..", 2) == 0) {
+			if (out == 0)
+				return SIZE_MAX;
+			while (out > 0 && pattern[--out] != '/')
+				;
+		} else if (n > 0 && !(n == 1 && pattern[at] == '.')) {
 			if (out)
 				pattern[out++] = '/';
 			memmove(pattern + out, pattern + at, n);

@@ -242,6 +242,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	    .dest = o->dest,
 	    .revision = o->revision,
 	    .packer = packer,
+	    .output = o->output ? o->output : "standard output",
 	    .threads = o->threads ? o->threads : workers_allowed(worker_bytes(o->level)),
 	};
 	if (o->output)

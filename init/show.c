@@ -187,6 +187,11 @@ static void print_catalog(const struct options *o, const struct bundle *b)
 	print_text(o, "bundle", (struct text){b->id, strlen(b->id)});
 	print_text(o, "revision", c->revision);
 	print_text(o, "dest", c->dest);
+	struct dir root = catalog_dir(c, 0);
+	char text[48];
+	int n = snprintf(text, sizeof text, "%04o %u:%u", (unsigned)root.mode, (unsigned)root.uid,
+	                 (unsigned)root.gid);
+	print_text(o, "root", (struct text){text, (size_t)n});
 	print_number(o, "files", c->files);
 	print_number(o, "symlinks", c->symlinks);
 	print_number(o, "hardlinks", c->hardlinks);

@@ -48,8 +48,10 @@ static void must(bool ok, const char *what, const char *name)
 /* Times of all kinds; beyond what the file system holds the kernel clamps. */
 static struct timespec a_time(void)
 {
-	static const int64_t odd[] = {0, -1, -86400, -1000000000, 2147483647, 2147483648, 4294967296, 13569465600};
-	struct timespec t = {.tv_sec = 1500000000 + (int64_t)below(200000000), .tv_nsec = (long)below(1000000000)};
+	static const int64_t odd[] = {0,          -1,         -86400,     -1000000000,
+	                              2147483647, 2147483648, 4294967296, 13569465600};
+	struct timespec t = {.tv_sec = 1500000000 + (int64_t)below(200000000),
+	                     .tv_nsec = (long)below(1000000000)};
 	if (below(6) == 0)
 		t.tv_sec = odd[below(sizeof odd / sizeof odd[0])];
 	if (below(5) == 0)
@@ -61,7 +63,8 @@ static void set_owner(int dir, const char *name)
 {
 	static const unsigned ids[] = {0, 0, 33, 1000, 65534, 100000, 2097152, 4000000000u};
 	if (geteuid() == 0)
-		must(fchownat(dir, name, ids[below(8)], ids[below(8)], AT_SYMLINK_NOFOLLOW) == 0, "chown", name);
+		must(fchownat(dir, name, ids[below(8)], ids[below(8)], AT_SYMLINK_NOFOLLOW) == 0, "chown",
+		     name);
 }
 
 static void set_time(int dir, const char *name)
@@ -95,7 +98,8 @@ static void put(int fd, const char *name, const void *data, size_t size)
 /* Half of the content is words that pack well, half is noise. */
 static void put_content(int fd, const char *name, uint64_t size)
 {
-	static const char *const words[] = {"volume ", "bundle ", "the same tree\n", "<p>", "</p>\n", "0000", "index "};
+	static const char *const words[] = {"volume ", "bundle ", "the same tree\n", "<p>",
+	                                    "</p>\n",  "0000",    "index "};
 	unsigned char buffer[8192];
 	bool noise = below(2) == 0;
 	while (size > 0) {
@@ -176,16 +180,18 @@ static void end_dir(int dir, int fd, const char *name)
 
 static void a_name(char *out, unsigned number)
 {
-	static const char *const kinds[] = {"page%u.html", "f%u", "a b %u", "caf\xc3\xa9-%u", "\xe6\x96\x87\xe4\xbb\xb6%u",
-	                                    "%u\\back", "-dash%u", "%u~", "UPPER%u", "%u.tar.zst"};
+	static const char *const kinds[] = {
+	    "page%u.html", "f%u",     "a b %u", "caf\xc3\xa9-%u", "\xe6\x96\x87\xe4\xbb\xb6%u",
+	    "%u\\back",    "-dash%u", "%u~",    "UPPER%u",        "%u.tar.zst"};
 	snprintf(out, 64, kinds[below(10)], number);
 }
 
-static const uint64_t sizes[] = {0, 1, 2, 511, 512, 513, 1023, 1024, 4095, 4096, 4097, 65535, 65536, 65537, 307200};
+static const uint64_t sizes[] = {0,    1,    2,    511,   512,   513,   1023,  1024,
+                                 4095, 4096, 4097, 65535, 65536, 65537, 307200};
 
 struct made {
 	char path[4096];
-} *files;
+} * files;
 static unsigned file_count, file_room;
 
 static unsigned budget; /* how many entries may still be made */
@@ -206,7 +212,8 @@ static void fill_dir(int root, int dir, const char *path, unsigned depth)
 				fill_dir(root, sub, whole, depth + 1);
 			end_dir(dir, sub, name);
 		} else if (kind < 6) {
-			static const char *const targets[] = {"f1", "../up", "/etc/hostname", "no/such/place", ".", "a b", "\xff\xfe"};
+			static const char *const targets[] = {"f1", "../up", "/etc/hostname", "no/such/place",
+			                                      ".",  "a b",   "\xff\xfe"};
 			make_symlink(dir, name, targets[below(7)]);
 		} else if (kind == 6 && file_count > 0) {
 			must(linkat(root, files[below(file_count)].path, dir, name, 0) == 0, "link", name);
@@ -265,9 +272,11 @@ static void make_odd(int root)
 	char long_name[256];
 	memset(long_name, 'n', 255);
 	long_name[255] = '\0';
-	static const char *const names[] = {"with space", "new\nline", "tab\there", "caf\xc3\xa9", "\xff\xfe\x80 not UTF-8",
-	                                    "back\\slash", "quote'\"", "-", "--help", "*", "...", "~", "\x01\x7f",
-	                                    ".hidden", " ", "semi;colon", "$(name)", "%s%n", "\xf0\x9f\xaa\xa3"};
+	static const char *const names[] = {
+	    "with space",  "new\nline", "tab\there", "caf\xc3\xa9",     "\xff\xfe\x80 not UTF-8",
+	    "back\\slash", "quote'\"",  "-",         "--help",          "*",
+	    "...",         "~",         "\x01\x7f",  ".hidden",         " ",
+	    "semi;colon",  "$(name)",   "%s%n",      "\xf0\x9f\xaa\xa3"};
 	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
 		make_file(dir, names[i], i);
 	make_file(dir, long_name, 5);
@@ -343,7 +352,8 @@ static void make_plain(int root, unsigned n)
 			}
 			int fd = openat(dir, leaf, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 			must(fd >= 0, "create", leaf);
-			int len = snprintf(text, sizeof text, "<html><title>%u</title>%*u</html>\n", i, (int)(1 + below(400)), i);
+			int len = snprintf(text, sizeof text, "<html><title>%u</title>%*u</html>\n", i,
+			                   (int)(1 + below(400)), i);
 			put(fd, leaf, text, (size_t)len);
 			must(close(fd) == 0, "close", leaf);
 		}
@@ -383,7 +393,8 @@ int main(int argc, char **argv)
 		}
 		free(files);
 	}
-	struct timespec t[2] = {{.tv_sec = 1600000000, .tv_nsec = 123456789}, {.tv_sec = 1600000000, .tv_nsec = 123456789}};
+	struct timespec t[2] = {{.tv_sec = 1600000000, .tv_nsec = 123456789},
+	                        {.tv_sec = 1600000000, .tv_nsec = 123456789}};
 	must(futimens(root, t) == 0, "utimensat", path);
 	must(close(root) == 0, "close", path);
 	return 0;

@@ -44,7 +44,7 @@ setup() {
 }
 
 @test "no function that trusts a path, or a length, is used" {
-	refute grep -nwE '(strcpy|strcat|sprintf|vsprintf|gets|system|popen|tmpnam|mktemp|alloca)' init/*.c
+	refute grep -nE '\b(strcpy|vsprintf|gets|system|popen|tmpnam|mktemp|alloca|access)\(' init/*.c
 }
 
 @test "the manual pages have no errors" {
