@@ -4,7 +4,7 @@
 #include "bytes.h"
 #include "check.h"
 #include "hash.h"
-#include "unit.h"
+#include "suite.h"
 
 /* An index as its columns have it, to be broken at will. What a bundle derives (counts, sums, sizes) is
  * derived when it is built, and what MORE says is added. */

@@ -2,7 +2,7 @@
 #include "path.h"
 
 #include "format.h"
-#include "unit.h"
+#include "suite.h"
 
 struct bytes {
 	const char *s;

@@ -8,7 +8,7 @@
 #include "encode.h"
 #include "layout.h"
 #include "scan.h"
-#include "unit.h"
+#include "suite.h"
 
 /* The tree: sub/a sub/b (a link to a) sub/l -> a, top, large (over two frames), void/. */
 enum { SUB_A, SUB_B, SUB_L, LARGE, TOP, COUNT };
@@ -122,7 +122,6 @@ static void open_volume(struct place *p)
 	ck_assert_msg(dest_open(&p->dest, at("v", ""), true, &fault) &&
 	                  state_lock(&p->state, &p->dest, 0, &fault) && state_load(&p->state, &fault),
 	              "%s: %s: %s", fault.object, fault.action, fault.reason);
-	set_time(at("v", "")); /* it has a new name now */
 }
 
 static void close_volume(struct place *p)
@@ -196,6 +195,7 @@ static void fill_by_hand(struct place *p)
 	struct fault fault = {.code = EXIT_DONE};
 	const struct timespec tick = {.tv_nsec = 30 * 1000 * 1000};
 	open_volume(p);
+	set_time(at("v", "")); /* it has a new name now: .decant */
 	nanosleep(&tick, NULL);
 	ck_assert_msg(state_begin(&p->state, &p->s, &fault) && state_drop(&p->state, &p->s, &fault) &&
 	                  state_commit(&p->state, &p->s, false, &fault),
@@ -229,6 +229,7 @@ START_TEST(without_a_state_contents_are_compared)
 	set_up(&p);
 	make_tree("v", 's');
 	open_volume(&p);
+	set_time(at("v", ""));
 	plan(&p, &p.s);
 	PLANNED(&p, &p.s, "check", "keep", "keep", "replace", "check");
 	ck_assert_uint_eq(p.plan.dirs, 0);
@@ -335,6 +336,26 @@ START_TEST(a_directory_that_is_something_else_is_replaced_and_all_in_it_new)
 }
 END_TEST
 
+START_TEST(below_a_directory_that_was_changed_contents_are_compared)
+{
+	struct place p;
+	set_up(&p);
+	make_tree("v", 's');
+	fill_by_hand(&p);
+	/* As if it had been moved away and come back. */
+	set_time(at("v", "sub"));
+	plan(&p, &p.s);
+	PLANNED(&p, &p.s, "check", "keep", "keep", "keep", "keep");
+	plan_free(&p.plan);
+	set_time(at("v", ""));
+	plan(&p, &p.s);
+	ck_assert_str_eq(actions[p.plan.entry[number_of(&p.s, "top")]], "check");
+	plan_free(&p.plan);
+	close_volume(&p);
+	tear_down(&p);
+}
+END_TEST
+
 START_TEST(a_changed_mode_of_a_directory_is_amended)
 {
 	struct place p;
@@ -362,6 +383,7 @@ int main(void)
 	    a_change_that_keeps_size_and_time_is_seen,
 	    what_has_another_size_or_type_or_name_too_many_is_replaced,
 	    a_directory_that_is_something_else_is_replaced_and_all_in_it_new,
+	    below_a_directory_that_was_changed_contents_are_compared,
 	    a_changed_mode_of_a_directory_is_amended,
 	    NULL,
 	};

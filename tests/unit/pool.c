@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "stop.h"
-#include "unit.h"
+#include "suite.h"
 
 enum { JOBS = 500 };
 

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "unit.h"
+#include "suite.h"
 
 /* A member's header, taken apart. */
 struct parsed {
