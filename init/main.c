@@ -218,7 +218,7 @@ static void run_command(const struct options *o, const struct log *log, struct f
 		run_bundles(o, log, fault);
 		break;
 	}
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0 || ferror(stdout))
 		fault_errno(fault, errno, "standard output", "write");
 }
 

@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 		       hash_version());
 	else if (parsed)
 		pack(&options, &log, mask, &fault);
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0 || ferror(stdout))
 		fault_errno(&fault, errno, "standard output", "write");
 	if (fault.code)
 		log_fault(&log, &fault);

@@ -113,10 +113,10 @@ each() { # FUNCTION
 	each check
 }
 
-@test "decant is not larger than 192 KiB" {
+@test "decant is not larger than 192 KiB, or 208 KiB where the code is less dense" {
 	[ "$(stat -c %s "$decant")" -le $((192 * 1024)) ]
 	built aarch64
-	[ "$(stat -c %s "$arm/decant")" -le $((192 * 1024)) ]
+	[ "$(stat -c %s "$arm/decant")" -le $((208 * 1024)) ]
 }
 
 @test "no part of libzstd's encoder is linked into decant" {

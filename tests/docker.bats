@@ -23,8 +23,8 @@ setup_file() {
 	declare -p engine_dir engine_pid engine_bridge engine_network >engine.state
 	export engine_network
 
-	base=$(base_image "$BATS_FILE_TMPDIR") 3>&-
-	nginx=$(nginx_image "$BATS_FILE_TMPDIR") 3>&-
+	base=$(base_image "$BATS_FILE_TMPDIR")
+	nginx=$(nginx_image "$BATS_FILE_TMPDIR")
 	# Names of this run's own, and one prefix for all that is to be removed.
 	run=decant-test-$$
 	export base nginx run

@@ -127,6 +127,7 @@ without() { # SYSTEM-CALLS ERROR
 }
 
 @test "root without capabilities, in a volume of its own" {
+	cp "$small" .
 	setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$decant" fill --dest v small.tar.zst
 	verify small.tar.zst v
 	setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$decant" fill --dest v small.tar.zst 2>log

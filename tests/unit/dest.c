@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 
-#include "suite.h"
+#include "unit.h"
 
 static char base[64]; /* holds the volume "v" and a directory "out" beside it */
 

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "format.h"
-#include "suite.h"
+#include "unit.h"
 
 struct row {
 	const char *patterns; /* lines */

@@ -4,7 +4,7 @@
 #include "bytes.h"
 #include "check.h"
 #include "hash.h"
-#include "suite.h"
+#include "unit.h"
 
 /* An index as its columns have it, to be broken at will. What a bundle derives (counts, sums, sizes) is
  * derived when it is built, and what MORE says is added. */
@@ -665,8 +665,11 @@ START_TEST(paths_longer_than_path_max_are_refused)
 	m.dir[16].entries = 0;
 	m.dir[0].entries = 1;
 	ck_assert_str_eq(verdict(&m), "");
+	m = deep(PATH_LEN_MAX - 2);
 	m.dir_count = 18;
 	m.dir[17] = a_dir("d", 16, 0);
+	ck_assert_str_eq(verdict(&m), "");
+	m.dir[17].name = STRING("dd");
 	ck_assert_str_eq(verdict(&m), "a path is longer than PATH_MAX");
 }
 END_TEST

@@ -1,8 +1,8 @@
 /* layout.c - tests of init/layout.h. */
 #include "layout.h"
 
-#include "suite.h"
 #include "tar.h"
+#include "unit.h"
 
 /* A tree of DIRS directories below the root, each with FILES files of up to SIZE bytes. */
 struct shape {

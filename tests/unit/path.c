@@ -2,7 +2,7 @@
 #include "path.h"
 
 #include "format.h"
-#include "suite.h"
+#include "unit.h"
 
 struct bytes {
 	const char *s;

@@ -8,7 +8,7 @@
 #include "encode.h"
 #include "layout.h"
 #include "scan.h"
-#include "suite.h"
+#include "unit.h"
 
 /* The tree: sub/a sub/b (a link to a) sub/l -> a, top, large (over two frames), void/. */
 enum { SUB_A, SUB_B, SUB_L, LARGE, TOP, COUNT };

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "stop.h"
-#include "suite.h"
+#include "unit.h"
 
 enum { JOBS = 500 };
 

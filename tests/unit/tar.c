@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "suite.h"
+#include "unit.h"
 
 /* A member's header, taken apart. */
 struct parsed {

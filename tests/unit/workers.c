@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-#include "suite.h"
+#include "unit.h"
 
 START_TEST(there_is_at_least_one_worker_and_at_most_eight)
 {
