@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "bytes.h"
-#include "check.h"
 #include "frame.h"
 #include "hash.h"
 #include "io.h"
+#include "validate.h"
 
 static bool bad(const struct bundle *b, struct fault *fault, const char *action, const char *wrong)
 {

@@ -5,7 +5,7 @@
  * directory an entry belongs to follows from the counts alone, so that no entry can name a parent.
  * Directories stand in pre-order, siblings in order of their names.
  *
- * Everything here is untrusted until check.h has passed it; the parse functions only make sure that
+ * Everything here is untrusted until validate.h has passed it; the parse functions only make sure that
  * every later access stays inside the bytes. Functions that check return NULL when all is well, or a
  * static text that says what is wrong. No function does I/O. */
 #ifndef DECANT_INDEX_H

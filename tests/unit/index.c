@@ -1,8 +1,8 @@
-/* index.c - tests of init/index.h and init/check.h: an index that is whole, and each way to break it. */
+/* index.c - tests of init/index.h and init/validate.h: an index that is whole, and each way to break it. */
 #include "index.h"
 
 #include "bytes.h"
-#include "check.h"
+#include "validate.h"
 #include "hash.h"
 #include "unit.h"
 

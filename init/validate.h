@@ -1,9 +1,9 @@
-/* check.h - the check of a whole index, block after block, before anything of it is used: names and their
+/* validate.h - the check of a whole index, block after block, before anything of it is used: names and their
  * order, names that stand twice, types, modes, content inside its frames, hard links, totals. No I/O.
  *
  * Each function returns NULL when all is well, or a static text that says what is wrong. */
-#ifndef DECANT_CHECK_H
-#define DECANT_CHECK_H
+#ifndef DECANT_VALIDATE_H
+#define DECANT_VALIDATE_H
 
 #include "index.h"
 

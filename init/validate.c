@@ -1,4 +1,4 @@
-#include "check.h"
+#include "validate.h"
 
 #include <stdlib.h>
 #include <string.h>
