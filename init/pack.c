@@ -27,6 +27,9 @@
 #ifndef DECANT_VERSION
 #define DECANT_VERSION "0"
 #endif
+#ifndef DECANT_LIBC
+#define DECANT_LIBC "musl"
+#endif
 
 #define IGNORE_FILE ".decantignore"
 
@@ -280,8 +283,8 @@ int main(int argc, char **argv)
 	if (parsed && options.help)
 		fputs(pack_options_help, stdout);
 	else if (parsed && options.version)
-		printf("decant-pack %s (zstd %s, xxHash %s)\n", DECANT_VERSION, ZSTD_versionString(),
-		       hash_version());
+		printf("decant-pack %s (zstd %s, xxHash %s, %s)\n", DECANT_VERSION, ZSTD_versionString(),
+		       hash_version(), DECANT_LIBC);
 	else if (parsed)
 		pack(&options, &log, mask, &fault);
 	if (fflush(stdout) != 0 || ferror(stdout))

@@ -236,7 +236,8 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	if (fd < 0)
 		return failed(p, w->here, e->name, "create", fault);
 	if (here < e->size) {
-		/* It stays on the list until this job has written its piece, which is never empty (validate.c).
+		/* It stays on the list until this job has written its piece, which is never empty
+		 * (validate.c).
 		 */
 		struct large *l = large_open(p, number, w->here, e, fd, fault);
 		return l && large_write(p, w, l, data, here, 0, fault);

@@ -166,7 +166,7 @@ fails_well() { # FROM CALLS ERROR STEP
 }
 
 @test "two fills of one volume at once: both end well, the volume is right" {
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		rm -rf v
 		mkdir v
 		"$decant" fill --dest v "$old" 2>log.1 &

@@ -170,7 +170,7 @@ without() { # SYSTEM-CALLS ERROR
 		rename $n, "$n.away"; symlink $out, $n; unlink $n; rename "$n.away", $n; } }' "$PWD/outside" &
 	pid=$!
 	for how in plain walk; do
-		for i in 1 2 3; do
+		for _ in 1 2 3; do
 			status=0
 			if [ "$how" = plain ]; then
 				"$decant" fill --dest v many.tar.zst 2>log || status=$?

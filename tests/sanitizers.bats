@@ -189,13 +189,14 @@ both() {
 @test "damaged and cut bundles are refused without a report" {
 	size=$(stat -c %s "$share/21.tar.zst")
 	index=$((17 + $(od -An -tu4 -j 13 -N 4 "$share/21.tar.zst")))
-	# The last four bytes are zstd's own checksum, which decant, having better ones, does not look at.
-	for at in 0 13 14 16 17 25 29 33 37 41 45 49 57 65 81 97 105 $((105 + index / 8)) $((index / 3)) $((index - 3)) \
+	# The last four bytes of a block or a frame are zstd's own checksum; decant has better ones, and does not look.
+	for at in 0 13 14 16 17 25 29 33 37 41 45 49 57 65 81 97 105 $((105 + index / 8)) $((index / 3)) $((index - 6)) \
 		"$index" $((index + 9)) $(((index + size) / 2)) $((size - 6)); do
 		cp "$share/21.tar.zst" b.tar.zst
 		damage b.tar.zst "$at"
 		sane 10 address-undefined decant fill --threads 2 --dest v b.tar.zst
-		sane 10 address-undefined decant verify --threads 2 --dest v b.tar.zst
+		# To verify, the index is enough.
+		[ "$at" -ge "$index" ] || sane 10 address-undefined decant verify --threads 2 --dest v b.tar.zst
 	done
 	for keep in 0 1 12 13 17 50 104 105 200 $((index - 1)) "$index" $((index + 100)) $((size - 1)); do
 		head -c "$keep" "$share/21.tar.zst" >b.tar.zst

@@ -42,7 +42,7 @@ setup() {
 @test "every option that a script's text knows is in its --help" {
 	scripts | while read -r script; do
 		"$script" --help >help
-		grep -oE '^[[:blank:]]+(--[a-z-]+( \| )?)+' "$script" | grep -oE -e '--[a-z-]+' | grep -vx -e --help |
+		grep -oE '^[[:blank:]]+(--[a-z-]+( \| )?)+\)' "$script" | grep -oE -e '--[a-z-]+' | grep -vx -e --help |
 			sort -u >options
 		while read -r option; do
 			grep -qF -e "$option" help || {

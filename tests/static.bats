@@ -151,8 +151,8 @@ syntax_only() { # COMPILER
 
 @test "the top level holds what it is known to hold, and nothing else" {
 	files | sed 's,/.*,,' | sort -u >"$BATS_TEST_TMPDIR/top"
-	printf '%s\n' .ci .clang-format .dockerignore .editorconfig .gitignore LICENSE Makefile README.md docker init \
-		scripts tests | sort | diff - "$BATS_TEST_TMPDIR/top"
+	printf '%s\n' .ci .clang-format .dockerignore .editorconfig .gitignore .shellcheckrc LICENSE Makefile README.md \
+		docker init scripts tests | sort | diff - "$BATS_TEST_TMPDIR/top"
 }
 
 @test "the Dockerfiles' lower halves are in step" {

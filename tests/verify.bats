@@ -151,7 +151,7 @@ keep_times() { # DIR COMMAND...
 	run -16 --separate-stderr verify big.tar.zst w --extra --threads 1
 	one=$output
 	[ "${#lines[@]}" -gt 10 ]
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		run -16 --separate-stderr verify big.tar.zst w --extra --threads 8
 		[ "$output" = "$one" ]
 	done

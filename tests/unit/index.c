@@ -2,9 +2,9 @@
 #include "index.h"
 
 #include "bytes.h"
-#include "validate.h"
 #include "hash.h"
 #include "unit.h"
+#include "validate.h"
 
 /* An index as its columns have it, to be broken at will. What a bundle derives (counts, sums, sizes) is
  * derived when it is built, and what MORE says is added. */
