@@ -74,3 +74,10 @@ bool fault_errno(struct fault *fault, int errnum, const char *object, const char
 		return false;
 	return fault_set(fault, code_of(errnum), object, action, "%s", reason_of(errnum));
 }
+
+bool stop_check(struct fault *fault)
+{
+	int number = stop_requested();
+	return number == 0 || fault_set(fault, (enum exit_code)(EXIT_SIGNAL + number), "decant", "stop",
+	                                "asked to by signal %d", number);
+}

@@ -8,18 +8,6 @@
 #include "prune.h"
 #include "publish.h"
 
-bool fill_frame_has(const struct fill *f, uint32_t number, unsigned actions)
-{
-	struct frame frame = catalog_frame(&f->bundle->catalog, number);
-
-	if (frame.carried != NO_ENTRY && (actions >> fill_action(f, frame.carried) & 1))
-		return true;
-	for (uint32_t i = 0; i < frame.count; i++)
-		if (actions >> fill_action(f, frame.first + i) & 1)
-			return true;
-	return false;
-}
-
 /* Nothing in the volume but what belongs to decant and to the file system. */
 static bool look_fresh(struct fill *f, struct fault *fault)
 {

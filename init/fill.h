@@ -32,14 +32,6 @@ struct fill {
 	struct progress_state progress;
 };
 
-static inline enum action fill_action(const struct fill *fill, uint32_t entry)
-{
-	return fill->fresh ? ACTION_NEW : (enum action)fill->plan.entry[entry];
-}
-
-/* Does any entry of FRAME, or the one it carries on, have one of the ACTIONS (bits 1 << action)? */
-bool fill_frame_has(const struct fill *fill, uint32_t frame, unsigned actions);
-
 /* Fill the volume DEST from BUNDLE and log a summary. */
 bool fill_volume(const struct options *options, const struct log *log, struct bundle *bundle,
                  struct dest *dest, unsigned workers, struct fault *fault);

@@ -315,3 +315,15 @@ void plan_free(struct plan *plan)
 	free(plan->dir);
 	memset(plan, 0, sizeof *plan);
 }
+
+bool plan_frame_has(const struct plan *plan, const struct catalog *c, uint32_t number, unsigned actions)
+{
+	struct frame frame = catalog_frame(c, number);
+
+	if (frame.carried != NO_ENTRY && (actions >> plan_action(plan, frame.carried) & 1))
+		return true;
+	for (uint32_t i = 0; i < frame.count; i++)
+		if (actions >> plan_action(plan, frame.first + i) & 1)
+			return true;
+	return false;
+}

@@ -11,6 +11,7 @@
 #ifndef DECANT_PLAN_H
 #define DECANT_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bundle.h"
@@ -34,6 +35,17 @@ struct plan {
 	uint64_t bytes;    /* of content to write at most: CHECK, NEW, REPLACE */
 	uint64_t disk;     /* the same in file system blocks of UNIT bytes, files with holes left out */
 };
+
+/* A plan that nobody made, all zeros, is that of a volume that holds nothing: every entry is new. */
+static inline enum action plan_action(const struct plan *plan, uint32_t entry)
+{
+	return plan->entry ? (enum action)plan->entry[entry] : ACTION_NEW;
+}
+
+/* Does any entry of frame NUMBER, or the one that it carries on, have one of the ACTIONS (bits 1 << action)?
+ */
+bool plan_frame_has(const struct plan *plan, const struct catalog *catalog, uint32_t number,
+                    unsigned actions);
 
 /* Fill in PLAN for BUNDLE on the volume of STATE, whose root exists. Pass plan_free in any case. */
 bool plan_make(struct plan *plan, struct bundle *bundle, struct state *state, unsigned workers, uint32_t unit,

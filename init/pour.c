@@ -51,7 +51,7 @@ enum { WRITTEN = 1u << ACTION_NEW | 1u << ACTION_REPLACE, POURED = WRITTEN | 1u 
 
 static bool wants(const struct fill *f, uint32_t entry, unsigned actions)
 {
-	return actions >> fill_action(f, entry) & 1;
+	return actions >> plan_action(&f->plan, entry) & 1;
 }
 
 static bool failed(const struct pourer *p, uint32_t dir, struct text name, const char *action,
@@ -223,7 +223,7 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	size_t here = e->size < room ? (size_t)e->size : (size_t)room;
 	char name[NAME_LEN_MAX + 1];
 
-	if (fill_action(p->fill, number) == ACTION_CHECK) {
+	if (plan_action(&p->fill->plan, number) == ACTION_CHECK) {
 		memcpy(name, e->name.s, e->name.len);
 		name[e->name.len] = '\0';
 		enum action action = check(p, w, e, name, data);
@@ -300,7 +300,7 @@ static bool pour_frame(void *context, unsigned worker, uint32_t number, struct f
 	struct frame frame = catalog_frame(c, number);
 	struct spans spans = spans_of(c, number);
 	struct span span;
-	bool wanted = f->fresh || fill_frame_has(f, number, POURED);
+	bool wanted = f->fresh || plan_frame_has(&f->plan, &f->bundle->catalog, number, POURED);
 
 	/* The block first: both use the buffer for packed bytes. */
 	if ((wanted && !reader_block(&w->reader, number, fault)) || !fetch(p, w, number, wanted, fault))

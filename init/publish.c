@@ -126,7 +126,7 @@ static bool publish_entry(struct publisher *p, int dir, uint32_t number, const s
 	char name[NAME_LEN_MAX + 1], from[16];
 
 	terminate(name, e->name);
-	if (fill_action(p->fill, number) == ACTION_AMEND)
+	if (plan_action(&p->fill->plan, number) == ACTION_AMEND)
 		return amend(p->fill, dir, name, number, e, action);
 	snprintf(from, sizeof from, "%u", number);
 	*action = "rename";
@@ -141,7 +141,7 @@ static bool publish_frame(void *context, unsigned worker, uint32_t number, struc
 	struct spans spans = spans_of(c, number);
 	struct span span;
 
-	if (!fill_frame_has(p->fill, number, p->actions))
+	if (!plan_frame_has(&p->fill->plan, &p->fill->bundle->catalog, number, p->actions))
 		return true;
 	if (!reader_block(r, number, fault))
 		return false;
@@ -151,7 +151,7 @@ static bool publish_frame(void *context, unsigned worker, uint32_t number, struc
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			const char *action = "open";
 			struct entry e = block_entry(&r->block, i - c->frame_first[number]);
-			if (e.type == ENTRY_HARDLINK || !(p->actions >> fill_action(p->fill, i) & 1))
+			if (e.type == ENTRY_HARDLINK || !(p->actions >> plan_action(&p->fill->plan, i) & 1))
 				continue;
 			if (fd < 0)
 				fd = open_dir(p->fill, span.dir, O_PATH);

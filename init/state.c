@@ -26,7 +26,7 @@ enum {
 	STATE_DONE = 2    /* flag: not a journal */
 };
 
-static bool fail(const struct state *s, struct fault *fault, const char *name, const char *action)
+bool state_fault(const struct state *s, struct fault *fault, const char *name, const char *action)
 {
 	char object[PATH_LEN_MAX + 64];
 	int error = errno;
@@ -52,7 +52,7 @@ static bool open_dir(struct state *s, struct fault *fault)
 
 	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR);
 	if (s->dir < 0 || fstat(s->dir, &st) != 0)
-		return fail(s, fault, "", "open");
+		return state_fault(s, fault, "", "open");
 	if (!is_private(&st)) {
 		char object[PATH_LEN_MAX + 16];
 		snprintf(object, sizeof object, "%.*s/" STATE_DIR, PATH_LEN_MAX, s->dest->path);
@@ -70,7 +70,7 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 
 	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (s->lock < 0 || fstat(s->lock, &st) != 0)
-		return fail(s, fault, "lock", "open");
+		return state_fault(s, fault, "lock", "open");
 	errno = ENOTDIR;
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
@@ -79,7 +79,7 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 	end.tv_sec += timeout;
 	while (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return fail(s, fault, "lock", "lock");
+			return state_fault(s, fault, "lock", "lock");
 		if (!stop_check(fault))
 			return false;
 		clock_gettime(CLOCK_MONOTONIC, &now);
@@ -99,7 +99,7 @@ bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, stru
 {
 	init(s, dest);
 	if (!dest_mkdir(dest->root, STATE_DIR, 0700) && errno != EEXIST)
-		return fail(s, fault, "", "create");
+		return state_fault(s, fault, "", "create");
 	return open_dir(s, fault) && take_lock(s, timeout, fault);
 }
 
@@ -134,11 +134,11 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 	if (fd < 0) {
 		if (errno == ENOENT || errno == ELOOP || errno == ENXIO)
 			return false;
-		return fail(s, fault, name, "open");
+		return state_fault(s, fault, name, "open");
 	}
 	memset(head, 0, STATE_SIZE);
 	if (fstat(fd, st) != 0 || (S_ISREG(st->st_mode) && read_full(fd, head, STATE_SIZE, 0) < 0)) {
-		fail(s, fault, name, "read");
+		state_fault(s, fault, name, "read");
 		close(fd);
 		return false;
 	}
@@ -186,7 +186,7 @@ bool state_load(struct state *s, struct fault *fault)
 	if (!load_held(s, fault))
 		return false;
 	if (!names_read(s->dir, &s->journals))
-		return fail(s, fault, "", "read");
+		return state_fault(s, fault, "", "read");
 	for (uint32_t i = 0; i < s->journals.count; i++)
 		if (is_journal(names_get(&s->journals, i).s))
 			s->journals.at[kept++] = s->journals.at[i];
@@ -208,7 +208,7 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 	init(s, dest);
 	s->dir = dest_child(dest, dest->root, STATE_DIR);
 	if (s->dir < 0 && errno == EACCES)
-		return fail(s, fault, "", "open");
+		return state_fault(s, fault, "", "open");
 	return (s->dir >= 0 && load_held(s, fault) && s->has_held) ||
 	       fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
 }
@@ -233,16 +233,16 @@ static void journal_name(char *name, size_t size, const char *id)
 static bool open_tmp(struct state *s, struct fault *fault)
 {
 	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
-		return fail(s, fault, "tmp", "create");
+		return state_fault(s, fault, "tmp", "create");
 	s->tmp = dest_child(s->dest, s->dir, "tmp");
 	if (s->tmp < 0 && (errno == ENOTDIR || errno == ELOOP)) {
 		/* Something else was put there. */
 		if (!dest_unlink(s->dir, "tmp") || !dest_mkdir(s->dir, "tmp", 0700))
-			return fail(s, fault, "tmp", "replace");
+			return state_fault(s, fault, "tmp", "replace");
 		s->tmp = dest_child(s->dest, s->dir, "tmp");
 	}
 	if (s->tmp < 0)
-		return fail(s, fault, "tmp", "open");
+		return state_fault(s, fault, "tmp", "open");
 	return state_purge(s, fault);
 }
 
@@ -255,13 +255,13 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	/* Written aside, to be renamed: a journal is whole, or not there. */
 	int fd = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(s, fault, "tmp/journal", "create");
+		return state_fault(s, fault, "tmp/journal", "create");
 	write_head(s, head, 0);
 	bool done = write_full(fd, head, sizeof head, 0)
 	                ? bundle_index_copy(b, fd, STATE_SIZE, s->dest->path, fault)
-	                : fail(s, fault, "tmp/journal", "write");
+	                : state_fault(s, fault, "tmp/journal", "write");
 	if (!close_fd(&fd) && done)
-		done = fail(s, fault, "tmp/journal", "close");
+		done = state_fault(s, fault, "tmp/journal", "close");
 	return done;
 }
 
@@ -279,17 +279,17 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 
 	journal_name(name, sizeof name, b->id);
 	if (!move_over(s, s->tmp, "journal", name))
-		return fail(s, fault, name, "create");
+		return state_fault(s, fault, name, "create");
 	if (s->has_held)
 		journal_name(name, sizeof name, s->held.id);
 	bool done = s->has_held ? move_over(s, s->dir, "state", name)
 	                        : dest_unlink(s->dir, "state") ||
 	                              (errno == EISDIR && state_discard(s, s->dir, "state"));
 	if (!done && errno != ENOENT)
-		return fail(s, fault, "state", "drop");
+		return state_fault(s, fault, "state", "drop");
 	/* A state that is on disk must be off it before a change of the tree can be on it. */
 	if (s->has_held && s->synced && fsync(s->dir) != 0)
-		return fail(s, fault, "", "sync");
+		return state_fault(s, fault, "", "sync");
 	return true;
 }
 
@@ -299,12 +299,12 @@ static bool remove_journals(struct state *s, struct fault *fault)
 	struct names names;
 
 	if (!names_read(s->dir, &names))
-		return fail(s, fault, "", "read");
+		return state_fault(s, fault, "", "read");
 	for (uint32_t i = 0; i < names.count && !fault->code; i++) {
 		const char *name = names_get(&names, i).s;
 		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 &&
 		    !dest_unlink(s->dir, name) && (errno != EISDIR || !state_discard(s, s->dir, name)))
-			fail(s, fault, name, "remove");
+			state_fault(s, fault, name, "remove");
 	}
 	names_free(&names);
 	return fault->code == EXIT_DONE;
@@ -345,67 +345,12 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 	journal_name(name, sizeof name, b->id);
 	int fd = openat(s->dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return fail(s, fault, name, "open");
+		return state_fault(s, fault, name, "open");
 	write_head(s, head, STATE_DONE | (sync ? STATE_SYNCED : 0));
 	bool done = write_later(fd, head) && (!sync || fsync(fd) == 0);
 	if (!close_fd(&fd) || !done)
-		return fail(s, fault, name, "write");
+		return state_fault(s, fault, name, "write");
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
-		return fail(s, fault, "state", "write");
+		return state_fault(s, fault, "state", "write");
 	return remove_journals(s, fault) && state_purge(s, fault);
-}
-
-bool state_discard(struct state *s, int dir, const char *name)
-{
-	char to[32];
-	/* tmp was empty, so a name is taken only when somebody plants it; the next one will do. */
-	for (unsigned tries = 0; tries < 100; tries++) {
-		snprintf(to, sizeof to, "trash-%u", s->discarded++);
-		if (dest_rename(dir, name, s->tmp, to))
-			return true;
-		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR)
-			return false;
-	}
-	return false;
-}
-
-/* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
- * descriptors. */
-static bool purge_dir(struct state *s, const char *name)
-{
-	struct names names;
-	int dir = dest_child(s->dest, s->tmp, name);
-	bool done = dir >= 0 && names_read(dir, &names);
-
-	if (done) {
-		for (uint32_t i = 0; i < names.count && done && !stop_requested(); i++) {
-			const char *inner = names_get(&names, i).s;
-			done = dest_unlink(dir, inner) || errno == ENOENT ||
-			       ((errno == EISDIR || errno == EPERM) && state_discard(s, dir, inner));
-		}
-		names_free(&names);
-	}
-	int error = errno;
-	close_fd(&dir);
-	errno = error;
-	return done && (dest_rmdir(s->tmp, name) || errno == ENOENT);
-}
-
-bool state_purge(struct state *s, struct fault *fault)
-{
-	for (;;) {
-		struct names names;
-		if (!names_read(s->tmp, &names))
-			return fail(s, fault, "tmp", "read");
-		uint32_t count = names.count;
-		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
-			const char *name = names_get(&names, i).s;
-			if (!dest_unlink(s->tmp, name) && errno != ENOENT &&
-			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)))
-				fail(s, fault, "tmp", "empty");
-		}
-		names_free(&names);
-		if (count == 0 || fault->code)
-			return fault->code == EXIT_DONE;
-	}
 }

@@ -56,6 +56,9 @@ bool state_drop(struct state *state, const struct bundle *bundle, struct fault *
 /* After the last change: the volume holds BUNDLE. With SYNC everything is on disk when this returns. */
 bool state_commit(struct state *state, const struct bundle *bundle, bool sync, struct fault *fault);
 
+/* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
+bool state_fault(const struct state *state, struct fault *fault, const char *name, const char *action);
+
 /* Move NAME of DIR, whatever it is, to tmp under a name of its own; a directory goes with all it holds. */
 bool state_discard(struct state *state, int dir, const char *name);
 /* Remove what is in tmp, however deep it is. */

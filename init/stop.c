@@ -26,10 +26,3 @@ int stop_requested(void)
 {
 	return atomic_load_explicit(&requested, memory_order_relaxed);
 }
-
-bool stop_check(struct fault *fault)
-{
-	int number = stop_requested();
-	return number == 0 || fault_set(fault, (enum exit_code)(EXIT_SIGNAL + number), "decant", "stop",
-	                                "asked to by signal %d", number);
-}

@@ -2,17 +2,10 @@
 #ifndef DECANT_STOP_H
 #define DECANT_STOP_H
 
-#include <stdbool.h>
-
-#include "fault.h"
-
 /* Handle the three signals, ignore SIGPIPE (a log that nobody reads must not end a fill). */
 void stop_install(void);
 
 /* The signal that asked to stop, or 0. Safe in any thread; looked at between two entries. */
 int stop_requested(void);
-
-/* False, with FAULT set, when a signal asked to stop. */
-bool stop_check(struct fault *fault);
 
 #endif

@@ -1,0 +1,165 @@
+#include "metadata.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dest.h"
+#include "xattrs.h"
+
+struct metadata metadata_of_entry(const struct entry *e)
+{
+	return (struct metadata){e->mode, e->uid, e->gid, e->mtime, e->nsec, e->xattrs};
+}
+
+struct metadata metadata_of_dir(const struct dir *dir)
+{
+	return (struct metadata){dir->mode, dir->uid, dir->gid, dir->mtime, dir->nsec, dir->xattrs};
+}
+
+unsigned dest_differs(const struct dest *d, const struct stat *st, const struct metadata *m)
+{
+	unsigned bits = 0;
+	if (!S_ISLNK(st->st_mode) && (st->st_mode & MODE_MASK) != m->mode)
+		bits |= DIFFERS_MODE;
+	if (d->owners && (st->st_uid != m->uid || st->st_gid != m->gid))
+		bits |= DIFFERS_OWNER;
+	if (st->st_mtim.tv_sec != m->mtime || st->st_mtim.tv_nsec != (long)m->nsec)
+		bits |= DIFFERS_TIME;
+	return bits;
+}
+
+int dest_create(int dir, const char *name, const struct metadata *m)
+{
+	/* The setid bits come last: a write would drop them; xattrs want the owner to be able to write. The
+	 * umask is 0. */
+	uint32_t mode = (m->mode & ~(uint32_t)SETID_MASK) | (m->xattrs.len ? 0200 : 0);
+	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+/* File systems clamp what they cannot hold, without an error (ext4: 1901 to 2446). Asked only for times that
+ * some cannot; FD is a file or, with its NAME, a directory. */
+static bool keeps_time(int fd, const char *name, const struct metadata *m)
+{
+	struct stat st;
+	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
+
+	if (m->mtime >= 0 && m->mtime <= INT32_MAX)
+		return true;
+	if (fstatat(fd, name, &st, flags) != 0)
+		return false;
+	errno = ERANGE;
+	return st.st_mtim.tv_sec == m->mtime && st.st_mtim.tv_nsec == (long)m->nsec;
+}
+
+/* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
+ * forbid to set; time last. */
+static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const char **action)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+
+	*action = "set owner";
+	if ((bits & DIFFERS_OWNER) && fchown(fd, m->uid, m->gid) != 0)
+		return false;
+	*action = "set xattr";
+	if (m->xattrs.len && !xattrs_set(fd, m->xattrs))
+		return false;
+	*action = "set mode";
+	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
+		return false;
+	*action = "set time";
+	if (!(bits & DIFFERS_TIME))
+		return true;
+	return futimens(fd, times) == 0 && keeps_time(fd, "", m);
+}
+
+/* Learn from file FD, made with M's mode, what new files get here. */
+static bool learn(struct habit *habit, int fd, const struct metadata *m)
+{
+	struct stat st;
+	uint32_t mode = m->mode & 0777;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	habit->owner_known = true;
+	habit->uid = st.st_uid;
+	habit->gid = st.st_gid;
+	habit->seen[mode / 64] |= UINT64_C(1) << mode % 64;
+	if ((st.st_mode & 0777) == (mode | (m->xattrs.len ? 0200 : 0)))
+		habit->kept[mode / 64] |= UINT64_C(1) << mode % 64;
+	return true;
+}
+
+bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct habit *habit,
+                 const char **action)
+{
+	uint32_t mode = m->mode & 0777;
+	unsigned bits = DIFFERS_TIME;
+
+	*action = "stat";
+	if (!(habit->seen[mode / 64] >> mode % 64 & 1) && !learn(habit, fd, m))
+		return false;
+	if (d->owners && (habit->uid != m->uid || habit->gid != m->gid))
+		bits |= DIFFERS_OWNER;
+	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK) || m->xattrs.len)
+		bits |= DIFFERS_MODE;
+	return set_metadata(fd, m, bits, action);
+}
+
+bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
+                const char **action)
+{
+	unsigned bits = dest_differs(d, st, m);
+
+	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
+		bits |= DIFFERS_MODE;
+	if (!xattrs_match(fd, m->xattrs)) {
+		bits |= DIFFERS_MODE;
+		*action = "set xattr";
+		if (!(st->st_mode & 0200) && fchmod(fd, (st->st_mode & MODE_MASK) | 0200) != 0)
+			return false;
+		if (!xattrs_remove_extra(fd, m->xattrs))
+			return false;
+	}
+	return set_metadata(fd, m, bits, action);
+}
+
+bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
+                        const struct metadata *m, const char **action)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+	unsigned bits = dest_differs(d, st, m);
+
+	*action = "set owner";
+	if ((bits & DIFFERS_OWNER) && fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	*action = "set time";
+	if (!(bits & DIFFERS_TIME))
+		return true;
+	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 && keeps_time(dir, name, m);
+}
+
+bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,
+                  const struct metadata *m, struct habit *habit, const char **action)
+{
+	char to[PATH_LEN_MAX + 1];
+	struct stat st;
+
+	memcpy(to, target.s, target.len);
+	to[target.len] = '\0';
+	*action = "create symbolic link";
+	if (symlinkat(to, dir, name) != 0)
+		return false;
+	if (!habit->owner_known) {
+		*action = "stat";
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			return false;
+		habit->owner_known = true;
+		habit->uid = st.st_uid;
+		habit->gid = st.st_gid;
+	}
+	st = (struct stat){
+	    .st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
+	return dest_amend_symlink(d, dir, name, &st, m, action);
+}

@@ -1,0 +1,55 @@
+/* metadata.h - mode, owner, xattrs and times of what is in a volume, with as few calls as will do. Part of
+ * dest.h, whose rules hold here, too. */
+#ifndef DECANT_METADATA_H
+#define DECANT_METADATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "index.h"
+
+struct dest;
+
+/* Metadata that an entry shall have. */
+struct metadata {
+	uint32_t mode, uid, gid;
+	int64_t mtime;
+	uint32_t nsec;
+	struct text xattrs;
+};
+struct metadata metadata_of_entry(const struct entry *entry);
+struct metadata metadata_of_dir(const struct dir *dir);
+
+/* What differs between what ST says and what META wants: bits, 0 when nothing does. Owners count only
+ * where DEST applies them, modes not for symbolic links. */
+enum { DIFFERS_MODE = 1, DIFFERS_OWNER = 2, DIFFERS_TIME = 4 };
+unsigned dest_differs(const struct dest *dest, const struct stat *st, const struct metadata *meta);
+
+/* New files made by this process in one directory get an owner and perhaps a mode that depend on the
+ * directory (setgid, default ACL, mount options). This is learnt from the first file, so that the others
+ * cost no call to find out. */
+struct habit {
+	bool owner_known;
+	uint32_t uid, gid;
+	uint64_t seen[8], kept[8]; /* a bit per permission mode: seen here; came out as asked for */
+};
+
+/* Make file NAME in DIR, new (O_EXCL), for writing, with META's mode. Returns its descriptor. */
+int dest_create(int dir, const char *name, const struct metadata *meta);
+/* Give the finished file FD its owner, mode, xattrs and time: the calls that HABIT shows to
+ * be needed, and no other. *ACTION names the call that failed. */
+bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
+                 const char **action);
+/* Bring FD's metadata to META where ST says that it differs, and its xattrs. */
+bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
+                const char **action);
+
+/* Make symbolic link NAME in DIR, with owner and time. TARGET need not be NUL-terminated. */
+bool dest_symlink(const struct dest *dest, int dir, const char *name, struct text target,
+                  const struct metadata *meta, struct habit *habit, const char **action);
+/* Set the owner and the time of the symbolic link NAME. */
+bool dest_amend_symlink(const struct dest *dest, int dir, const char *name, const struct stat *st,
+                        const struct metadata *meta, const char **action);
+
+#endif

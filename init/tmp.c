@@ -1,0 +1,63 @@
+/* tmp.c - the part of state.h that deals with .decant/tmp. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "io.h"
+#include "names.h"
+#include "state.h"
+#include "stop.h"
+
+bool state_discard(struct state *s, int dir, const char *name)
+{
+	char to[32];
+	/* tmp was empty, so a name is taken only when somebody plants it; the next one will do. */
+	for (unsigned tries = 0; tries < 100; tries++) {
+		snprintf(to, sizeof to, "trash-%u", s->discarded++);
+		if (dest_rename(dir, name, s->tmp, to))
+			return true;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR)
+			return false;
+	}
+	return false;
+}
+
+/* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
+ * descriptors. */
+static bool purge_dir(struct state *s, const char *name)
+{
+	struct names names;
+	int dir = dest_child(s->dest, s->tmp, name);
+	bool done = dir >= 0 && names_read(dir, &names);
+
+	if (done) {
+		for (uint32_t i = 0; i < names.count && done && !stop_requested(); i++) {
+			const char *inner = names_get(&names, i).s;
+			done = dest_unlink(dir, inner) || errno == ENOENT ||
+			       ((errno == EISDIR || errno == EPERM) && state_discard(s, dir, inner));
+		}
+		names_free(&names);
+	}
+	int error = errno;
+	close_fd(&dir);
+	errno = error;
+	return done && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+}
+
+bool state_purge(struct state *s, struct fault *fault)
+{
+	for (;;) {
+		struct names names;
+		if (!names_read(s->tmp, &names))
+			return state_fault(s, fault, "tmp", "read");
+		uint32_t count = names.count;
+		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
+			const char *name = names_get(&names, i).s;
+			if (!dest_unlink(s->tmp, name) && errno != ENOENT &&
+			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)))
+				state_fault(s, fault, "tmp", "empty");
+		}
+		names_free(&names);
+		if (count == 0 || fault->code)
+			return fault->code == EXIT_DONE;
+	}
+}

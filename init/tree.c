@@ -1,0 +1,48 @@
+#include "tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io.h"
+
+size_t tree_path(const struct tree *t, uint32_t dir, const char *name, char *out)
+{
+	char path[PATH_LEN_MAX + 1];
+	size_t at = sizeof path, len = name ? strlen(name) : 0;
+
+	if (len >= at)
+		return 0;
+	at -= len;
+	if (len)
+		memcpy(path + at, name, len);
+	for (; dir != 0; dir = t->dirs[dir].node.parent) {
+		const struct node *node = &t->dirs[dir].node;
+		bool slash = at < sizeof path;
+		len = strlen(node->name);
+		if (len + slash >= at)
+			return 0;
+		if (slash)
+			path[--at] = '/';
+		at -= len;
+		memcpy(path + at, node->name, len);
+	}
+	memcpy(out, path + at, sizeof path - at);
+	out[sizeof path - at] = '\0';
+	return sizeof path - at;
+}
+
+void tree_free(struct tree *t)
+{
+	for (uint32_t i = 0; i < t->dir_count; i++) {
+		free(t->dirs[i].node.name);
+		free(t->dirs[i].node.xattrs);
+	}
+	for (uint32_t i = 0; i < t->entry_count; i++) {
+		free(t->entries[i].node.name);
+		free(t->entries[i].node.xattrs);
+		free(t->entries[i].target);
+	}
+	free(t->dirs);
+	free(t->entries);
+	close_fd(&t->root);
+}
