@@ -246,6 +246,11 @@ bool options_parse(struct options *o, int argc, char **argv, struct fault *fault
 	}
 	o->bundles = argv + optind;
 	o->bundle_count = argc - optind;
+	int pipes = 0;
+	for (int i = 0; i < o->bundle_count; i++)
+		pipes += strcmp(o->bundles[i], "-") == 0;
+	if (pipes > 1)
+		return usage(fault, "-", "standard input holds one bundle");
 	if ((o->command == COMMAND_LIST || o->command == COMMAND_INFO) && o->bundle_count != 1)
 		return usage(fault, "decant", "list and info want one argument");
 	return true;

@@ -145,16 +145,28 @@ without() { # SYSTEM-CALLS ERROR
 	[ "$peak" -gt 100 ] && [ "$peak" -le 24576 ]
 }
 
-@test "a cgroup's CPU quota and memory limit are heeded" {
-	hierarchy=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-	[ -n "$hierarchy" ] || skip "no cgroup2 here"
-	group=$hierarchy/decant-test-$$
-	mkdir "$group" 2>/dev/null || skip "this cgroup2 is not writable"
-	if ! echo '25000 100000' >"$group/cpu.max" 2>/dev/null; then
+# A cgroup of its own with a quarter of a CPU, in whichever version has the cpu controller here.
+quarter() {
+	local mount
+	for mount in $(awk '$3 == "cgroup2" { print $2 }' /proc/mounts) /sys/fs/cgroup/cpu; do
+		group=$mount/decant-test-$$
+		mkdir "$group" 2>/dev/null || continue
+		if echo '25000 100000' 2>/dev/null >"$group/cpu.max" || echo 25000 2>/dev/null >"$group/cpu.cfs_quota_us"; then
+			return 0
+		fi
 		rmdir "$group"
-		skip "no cpu controller"
-	fi
-	bash -c 'echo $$ >"$1/cgroup.procs"; exec strace -f -qq -o trace -e trace=clone,clone3 "$0" fill --dest v "$2"' "$decant" "$group" "$b" || status=$?
+	done
+	return 1
+}
+
+@test "a quarter of a CPU makes one worker" {
+	[ "$(nproc)" -ge 2 ] || skip "one CPU makes one worker anyhow"
+	workers() { strace -f -qq -o trace -e trace=clone,clone3 "$decant" fill --dest "$1" "$b" && grep -c CLONE_THREAD trace; }
+	mkdir w
+	[ "$(workers w)" -ge 1 ]
+	quarter || skip "no cgroup with a CPU quota can be made here"
+	bash -c 'echo $$ >"$1/cgroup.procs"; exec strace -f -qq -o trace -e trace=clone,clone3 "$0" fill --dest v "$2"' \
+		"$decant" "$group" "$b" || status=$?
 	rmdir "$group"
 	[ "${status:-0}" -eq 0 ]
 	same_tree "$tree" v

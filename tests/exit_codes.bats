@@ -39,7 +39,7 @@ setup() {
 		"fill --prune some --dest v b.tar.zst" "fill --log xml --dest v b.tar.zst" "verify --prune all b.tar.zst" \
 		"list" "list b.tar.zst b.tar.zst" "info" "fill --lock-timeout -1 --dest v b.tar.zst" \
 		"fill --expect zz --dest v b.tar.zst" "fill --dest v b.tar.zst b.tar.zst" "fill --dest" \
-		"fill --progress loud --dest v b.tar.zst" "list --extra b.tar.zst"; do
+		"fill --progress loud --dest v b.tar.zst" "list --extra b.tar.zst" "fill --dest v - -"; do
 		# shellcheck disable=SC2086 # words
 		run --separate-stderr "$decant" $words </dev/null
 		echo "$words: $status $stderr"
