@@ -315,3 +315,10 @@ ignore_tree() {
 		nothing_in_out
 	done
 }
+
+@test "a device is written to, never replaced" {
+	small_tree other
+	mknod sink c 1 3
+	pack other sink
+	[ -c sink ]
+}

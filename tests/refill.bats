@@ -339,3 +339,56 @@ refill() { # [OPTION...]
 	says lock
 	[ ! -e outside/made ]
 }
+
+@test "directories that changed places are seen, though no file in them was touched" {
+	mkdir -p tree/v1 tree/v2 w
+	echo one >tree/v1/f
+	echo two >tree/v2/f
+	find tree -exec touch -d '2024-01-01' {} +
+	pack tree places.tar.zst
+	fill places.tar.zst w
+	mv w/v1 w/t
+	mv w/v2 w/v1
+	mv w/t w/v2
+	fill places.tar.zst w
+	same_tree tree w
+}
+
+@test "a file that was written while a fill still ran is not believed afterwards" {
+	mkdir tree w
+	echo AAAA >tree/f
+	pack tree late.tar.zst
+	strace -f -qq -o trace -e trace=renameat -e inject=renameat:delay_enter=800000 "$decant" fill --dest w late.tar.zst 2>log &
+	pid=$!
+	until [ -s w/f ]; do sleep 0.05; done
+	sleep 0.1
+	echo BBBB >w/f
+	wait "$pid"
+	fill late.tar.zst w
+	same_tree tree w
+}
+
+@test "a fill that failed before it changed a name claims no file of somebody else's" {
+	mkdir one two w
+	echo keep >one/keep
+	cp one/keep two/keep
+	echo bundle >two/notes
+	head -c 3000000 /dev/urandom >two/noise
+	pack one one.tar.zst
+	pack two two.tar.zst
+	fill one.tar.zst w
+	echo mine >w/notes
+	damage two.tar.zst 2000000
+	run -10 "$decant" fill --dest w two.tar.zst
+	fill one.tar.zst w
+	[ "$(cat w/notes)" = mine ]
+}
+
+@test "a file system that does not count inodes is filled" {
+	mkdir tree
+	touch tree/a tree/b
+	pack tree count.tar.zst
+	mount_tmpfs w size=4M,nr_inodes=0
+	fill count.tar.zst w
+	verify count.tar.zst w
+}
