@@ -39,21 +39,27 @@ static bool fetch_index(const struct bundle *b, void *to, size_t size, int64_t a
 	return true;
 }
 
-/* The rest of a stream's index, behind the header at BYTES. */
+/* The rest of a stream's index, behind the header at BYTES. Memory is taken as the bytes come: the header may
+ * promise gigabytes that nobody ever sends. */
 static bool keep_index(struct bundle *b, const struct header *head, const unsigned char *bytes,
                        struct fault *fault)
 {
-	size_t rest = head->catalog_packed + (size_t)head->blocks_packed;
+	size_t size = HEADER_SIZE + head->catalog_packed + (size_t)head->blocks_packed;
 
-	unsigned char *index = malloc(HEADER_SIZE + rest);
-	if (!index)
-		return bad(b, fault, "read index", "out of memory");
-	memcpy(index, bytes, HEADER_SIZE);
-	if (!fetch(b, index + HEADER_SIZE, rest, 0, fault)) {
-		free(index);
-		return false;
+	for (size_t have = 0, room = 1 << 20; have < size; room *= 2) {
+		size_t want = size < room ? size : room;
+		unsigned char *index = realloc(b->index, want);
+		if (!index)
+			return bad(b, fault, "read index", "out of memory");
+		b->index = index;
+		if (have == 0) {
+			memcpy(index, bytes, HEADER_SIZE);
+			have = HEADER_SIZE;
+		}
+		if (!fetch(b, index + have, want - have, 0, fault))
+			return false;
+		have = want;
 	}
-	b->index = index;
 	return true;
 }
 

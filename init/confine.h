@@ -5,10 +5,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* From now on this process gains no privileges by exec (no_new_privs), and, where the kernel has Landlock
- * (ABI 2, Linux 5.19, or later), reaches no file but those below the COUNT directories open as ROOTS, and
- * those it has open already. A kernel without Landlock, or a filter that refuses it, is no error: this is a
- * second line of defence. Call it before the first thread starts. */
-void confine(const int *roots, size_t count);
+/* KEPT holds COUNT descriptors, the first ROOTS of them of directories. From now on this process
+ * - gains no privileges by exec (no_new_privs);
+ * - has no other descriptor above 2 open (Linux 5.9 or later);
+ * - has at most the capabilities that a fill needs: CAP_CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETFCAP;
+ * - reaches no file but those below the ROOTS and those it has open, where the kernel has Landlock (ABI 2,
+ *   Linux 5.19, or later).
+ * A kernel that lacks one of these, or a filter that refuses it, is no error: this is a second line of
+ * defence. Call it before the first thread starts. */
+void confine(const int *kept, size_t count, size_t roots);
 
 #endif

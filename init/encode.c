@@ -17,6 +17,7 @@
 #include <zstd.h>
 
 enum { DISK_STEP = 4096, PIECE = 1 << 20 };
+_Static_assert(PIECE <= LAYOUT_MAX / 2, "put_content reads pieces into a buffer for a frame");
 
 struct worker {
 	ZSTD_CCtx *packer;

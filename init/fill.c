@@ -13,7 +13,7 @@ static bool look_fresh(struct fill *f, struct fault *fault)
 {
 	struct names names;
 
-	f->fresh = !f->state.has_held && f->state.journals.count == 0;
+	f->fresh = !f->state.has_held && f->state.journals.count == 0 && f->state.releases.names.count == 0;
 	if (!f->fresh)
 		return true;
 	if (!names_read(f->dest->root, &names))
@@ -77,8 +77,8 @@ static bool fill_fresh(struct fill *f, struct fault *fault)
 /* The volume's names change from here on. */
 static bool publish(struct fill *f, struct fault *fault)
 {
-	if (!state_drop(&f->state, f->bundle, fault) || !publish_mkdirs(f, fault) ||
-	    !publish_files(f, fault) || !publish_links(f, fault))
+	if (!state_drop(&f->state, f->bundle, fault) || !publish_mkdirs(f, fault) || !publish_new(f, fault) ||
+	    !publish_changed(f, fault) || !publish_links(f, fault))
 		return false;
 	if (f->options->prune == PRUNE_MANAGED && !prune_managed(f, fault))
 		return false;
@@ -87,12 +87,24 @@ static bool publish(struct fill *f, struct fault *fault)
 	return publish_dirs(f, fault);
 }
 
+static bool is_other(const struct fill *f)
+{
+	return !f->state.has_held || strcmp(f->state.held.id, f->bundle->id) != 0;
+}
+
+static void choose_releases(struct fill *f)
+{
+	struct state *s = &f->state;
+	releases_choose(&s->releases, f->options->keep_releases, f->bundle->id,
+	                s->has_held ? s->held.id : NULL);
+	s->keep_held = f->options->keep_releases > 0 && s->has_held && is_other(f);
+}
+
 /* Does the volume hold this very bundle, as its state says and as durably as is asked for? */
 static bool is_held(const struct fill *f)
 {
 	const struct state *s = &f->state;
-	return s->has_held && s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) &&
-	       memcmp(s->held.catalog.head.id, f->bundle->catalog.head.id, 16) == 0;
+	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) && !is_other(f);
 }
 
 /* A volume that holds something. *CHANGED tells whether its tree was touched. */
@@ -107,18 +119,19 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 		return false;
 	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
 		return false;
+	choose_releases(f);
+	uint64_t dropped = f->state.releases.dropped;
 	*changed = false;
 	uint64_t todo =
-	    f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers;
+	    f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers + dropped;
 	if (todo == 0 && is_held(f)) {
 		bundle_drain(f->bundle);
 		return true;
 	}
 	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
 		return false;
-	bool other = f->state.journals.count > 0 || !f->state.has_held ||
-	             memcmp(f->state.held.catalog.head.id, f->bundle->catalog.head.id, 16) != 0;
-	*changed = other || count_changes(f) + f->plan.dirs + strangers > 0;
+	*changed = f->state.journals.count > 0 || is_other(f) ||
+	           count_changes(f) + f->plan.dirs + strangers + dropped > 0;
 	if (*changed ? !publish(f, fault) : !state_drop(&f->state, f->bundle, fault))
 		return false;
 	return state_commit(&f->state, f->bundle, f->options->sync, fault);
@@ -139,6 +152,8 @@ static void summarize(struct fill *f, bool changed)
 	                        .written = written,
 	                        .unchanged = c->head.entries - written,
 	                        .removed = f->progress.removed,
+	                        .kept_releases = f->state.releases.names.count - f->state.releases.dropped +
+	                                         f->state.keep_held,
 	                        .seconds = progress_seconds(&f->progress),
 	                        .handled_bytes = f->fresh ? c->content : f->plan.bytes,
 	                    });

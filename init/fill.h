@@ -2,8 +2,8 @@
  *
  *   lock, look at the state, plan (plan.h), free space, journal: the tree is as it was
  *   a new volume: directories, then files under their names
- *   else: files into .decant/tmp, the state dropped, then directories, new names, replaced names
- *   hard links, removals, directories' modes and times, the state
+ *   else: files into .decant/tmp, the state dropped, then directories, new names (hard links, too), replaced
+ *   names; hard links, removals, directories' modes and times, the state
  *
  * so that a reader of a volume that was filled before never sees half a file, and that whatever stops a
  * fill, the next one knows what it may not believe. */

@@ -185,6 +185,7 @@ void log_summary(const struct log *log, const struct summary *s)
 		    (unsigned long long)s->files, (unsigned long long)s->bytes,
 		    (unsigned long long)s->written, (unsigned long long)s->unchanged,
 		    (unsigned long long)s->removed);
+		add(&line, ",\"kept_releases\":%llu", (unsigned long long)s->kept_releases);
 		add(&line, ",\"seconds\":%.3f,\"mb_per_s\":%.1f}\n", s->seconds, rate);
 	} else {
 		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest,

@@ -49,7 +49,7 @@ double progress_seconds(const struct progress_state *state);
 struct summary {
 	const char *dest, *result, *id;
 	struct text revision;
-	uint64_t files, bytes, written, unchanged, removed;
+	uint64_t files, bytes, written, unchanged, removed, kept_releases;
 	double seconds;
 	uint64_t handled_bytes; /* what the rate is counted from */
 };

@@ -101,16 +101,17 @@ static unsigned count_workers(const struct options *o, const struct catalog *c)
 static bool run_tasks(struct task *tasks, size_t count, const struct options *o, const struct log *log,
                       struct fault *fault)
 {
-	int roots[BUNDLES_MAX] = {0};
+	int kept[2 * BUNDLES_MAX] = {0};
 	unsigned workers[BUNDLES_MAX] = {0};
 
 	/* /proc and /sys are out of reach once confined. */
 	for (size_t i = 0; i < count; i++) {
-		roots[i] = tasks[i].dest.root;
+		kept[i] = tasks[i].dest.root;
+		kept[count + i] = tasks[i].bundle.fd;
 		workers[i] = count_workers(o, &tasks[i].bundle.catalog);
 		note_no_mount(log, &tasks[i].dest);
 	}
-	confine(roots, count);
+	confine(kept, 2 * count, count);
 	for (size_t i = 0; i < count; i++) {
 		struct task *t = &tasks[i];
 		bool done = o->command == COMMAND_VERIFY

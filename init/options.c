@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "releases.h"
+
 const char options_help[] =
     "Usage: decant [fill] [OPTION]... [BUNDLE]...    fill volumes from bundles\n"
     "       decant verify [OPTION]... [BUNDLE]...    compare volumes with bundles\n"
@@ -21,6 +23,7 @@ const char options_help[] =
     "fill:\n"
     "  --prune managed|all|none  remove what earlier fills made and the bundle lacks,\n"
     "                        all that it lacks, or nothing (default: managed)\n"
+    "  --keep-releases N     the files of the last N releases stay, 0 to 100 (default: 0)\n"
     "  --sync                exit 0 only when everything is on disk\n"
     "  --create              make DIR when it is missing\n"
     "  --setid               accept setuid, setgid and sticky bits and file capabilities\n"
@@ -44,6 +47,7 @@ enum {
 	OPT_LOG,
 	OPT_PROGRESS,
 	OPT_PRUNE,
+	OPT_KEEP_RELEASES,
 	OPT_SYNC,
 	OPT_CREATE,
 	OPT_SETID,
@@ -63,6 +67,7 @@ static const struct option table[] = {
     {"log", required_argument, NULL, OPT_LOG},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"prune", required_argument, NULL, OPT_PRUNE},
+    {"keep-releases", required_argument, NULL, OPT_KEEP_RELEASES},
     {"sync", no_argument, NULL, OPT_SYNC},
     {"create", no_argument, NULL, OPT_CREATE},
     {"setid", no_argument, NULL, OPT_SETID},
@@ -89,6 +94,7 @@ static unsigned commands_of(int option)
 		return BIT(COMMAND_FILL) | BIT(COMMAND_VERIFY);
 	case OPT_PROGRESS:
 	case OPT_PRUNE:
+	case OPT_KEEP_RELEASES:
 	case OPT_SYNC:
 	case OPT_CREATE:
 	case OPT_SETID:
@@ -157,6 +163,9 @@ static bool apply_valued(struct options *o, int option, char *value, struct faul
 	case OPT_LOCK_TIMEOUT:
 		return parse_number(value, 0, 86400, &o->lock_timeout) ||
 		       usage(fault, "--lock-timeout", "wants seconds, 0 to 86400");
+	case OPT_KEEP_RELEASES:
+		return parse_number(value, 0, RELEASES_MAX, &o->keep_releases) ||
+		       usage(fault, "--keep-releases", "wants a number from 0 to 100");
 	case OPT_PRUNE:
 		choice = parse_choice(value, prunes);
 		o->prune = (enum prune)choice;
@@ -249,6 +258,8 @@ bool options_parse(struct options *o, int argc, char **argv, struct fault *fault
 	int pipes = 0;
 	for (int i = 0; i < o->bundle_count; i++)
 		pipes += strcmp(o->bundles[i], "-") == 0;
+	if (o->keep_releases > 0 && o->prune != PRUNE_MANAGED)
+		return usage(fault, "--keep-releases", "goes with --prune managed alone");
 	if (pipes > 1)
 		return usage(fault, "-", "standard input holds one bundle");
 	if ((o->command == COMMAND_LIST || o->command == COMMAND_INFO) && o->bundle_count != 1)

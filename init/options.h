@@ -16,6 +16,7 @@ struct options {
 	const char *expect;    /* --expect: the id that the bundle must have, or NULL */
 	unsigned threads;      /* 0: as many as workers_allowed() says */
 	unsigned lock_timeout; /* seconds */
+	unsigned keep_releases;
 	enum prune prune;
 	enum progress progress;
 	bool sync, create, setid, space_check, json, extra, owners, long_list, null;

@@ -23,6 +23,10 @@ struct planner {
 	uint32_t
 	    *held_dir; /* for each directory its number in the held bundle; NULL when SAME or nothing held */
 	uint8_t *untouched; /* for each directory: it, and all above it, are what the state's fill left */
+	/* For each entry: a hard link to it is not there, or is another file. Then the file may have a name
+	 * that the bundle does not know, although it has as many names as it should. NULL without hard links.
+	 */
+	_Atomic uint8_t *loose;
 	struct worker *workers;
 };
 
@@ -217,6 +221,8 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 	}
 	p->plan->entry[number] = (uint8_t)action;
 	w->count[action]++;
+	if (e->type == ENTRY_HARDLINK && action != ACTION_KEEP)
+		atomic_store_explicit(&p->loose[e->size], 1, memory_order_relaxed);
 	if (e->type == ENTRY_FILE && action >= ACTION_CHECK) {
 		w->bytes += e->size;
 		if (action != ACTION_CHECK && !(e->flags & ENTRY_HOLES))
@@ -257,6 +263,20 @@ static bool plan_frame(void *context, unsigned worker, uint32_t number, struct f
 	return true;
 }
 
+/* A file that not all of its links lead to is made anew: the name that makes up the number may be outside the
+ * volume, and what is done to the file would be done there. */
+static void replace_loose(struct planner *p)
+{
+	struct plan *plan = p->plan;
+	for (uint32_t i = 0; p->loose && i < p->bundle->catalog.head.entries; i++) {
+		if (!atomic_load_explicit(&p->loose[i], memory_order_relaxed) || plan->entry[i] >= ACTION_NEW)
+			continue;
+		plan->count[plan->entry[i]]--;
+		plan->count[ACTION_REPLACE]++;
+		plan->entry[i] = ACTION_REPLACE;
+	}
+}
+
 static bool run(struct planner *p, unsigned workers, struct fault *fault)
 {
 	for (unsigned i = 0; i < workers; i++) {
@@ -281,6 +301,8 @@ static bool run(struct planner *p, unsigned workers, struct fault *fault)
 		reader_free(&w->links);
 		reader_free(&w->held.reader);
 	}
+	if (done)
+		replace_loose(p);
 	return done;
 }
 
@@ -296,15 +318,18 @@ bool plan_make(struct plan *plan, struct bundle *b, struct state *s, unsigned wo
 	plan->dir = malloc(b->catalog.head.dirs);
 	p.untouched = calloc(b->catalog.head.dirs, 1);
 	p.workers = calloc(workers, sizeof *p.workers);
+	if (b->catalog.hardlinks)
+		p.loose = calloc(b->catalog.head.entries, 1);
 	if (s->has_held && s->trusted && !p.same)
 		p.held_dir = map_dirs(&b->catalog, &s->held.catalog);
-	if (!plan->entry || !plan->dir || !p.untouched || !p.workers ||
+	if (!plan->entry || !plan->dir || !p.untouched || !p.workers || (b->catalog.hardlinks && !p.loose) ||
 	    (s->has_held && s->trusted && !p.same && !p.held_dir))
 		fault_set(fault, EXIT_INTERNAL, b->name, "plan", "out of memory");
 	else
 		done = run(&p, workers, fault);
 	free(p.held_dir);
 	free(p.untouched);
+	free(p.loose);
 	free(p.workers);
 	return done;
 }

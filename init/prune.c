@@ -13,9 +13,10 @@
 struct pruner {
 	struct fill *fill;
 	struct bundle *past;
-	uint32_t *map;        /* for each directory of PAST its number now */
 	struct reader reader; /* of PAST */
-	struct lookup now;    /* of the bundle being filled */
+	/* For each entry, and each directory, of PAST: who else has its name? A byte, so that any number of
+	 * releases can be asked, one after another. */
+	uint8_t *entry, *dir;
 };
 
 static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action,
@@ -40,16 +41,71 @@ static void unlock_dir(const struct pruner *p, uint32_t number)
 	dest_unlock(p->fill->dest, path);
 }
 
-static bool prune_entry(struct pruner *p, uint32_t dir, int fd, struct text name, struct fault *fault)
+static bool mark_frame(struct pruner *p, struct lookup *other, const uint32_t *map, uint32_t number,
+                       struct fault *fault)
+{
+	const struct catalog *c = &p->past->catalog;
+	struct spans spans = spans_of(c, number);
+	struct span span;
+
+	if (!stop_check(fault) || !reader_block(&p->reader, number, fault))
+		return false;
+	while (span_next(&spans, &span)) {
+		lookup_enter(other, map[span.dir]);
+		for (uint32_t i = span.from; i < span.to; i++) {
+			struct entry e = block_entry(&p->reader.block, i - c->frame_first[number]), same;
+			bool found;
+			if (!lookup_find(other, e.name, &same, &found, fault))
+				return false;
+			p->entry[i] |= found;
+		}
+	}
+	return true;
+}
+
+/* Mark what OTHER names, too. */
+static bool mark(struct pruner *p, struct bundle *other, struct fault *fault)
+{
+	const struct catalog *c = &p->past->catalog;
+	uint32_t *map = map_dirs(c, &other->catalog);
+	struct lookup lookup = {0};
+
+	if (!map)
+		return fault_set(fault, EXIT_INTERNAL, p->fill->dest->path, "prune", "out of memory");
+	reader_init(&lookup.reader, other);
+	for (uint32_t i = 0; i < c->head.dirs; i++)
+		p->dir[i] |= map[i] != NO_ENTRY;
+	for (uint32_t i = 0; i < c->head.frames && !fault->code; i++)
+		mark_frame(p, &lookup, map, i, fault);
+	reader_free(&lookup.reader);
+	free(map);
+	return fault->code == EXIT_DONE;
+}
+
+/* Mark all that stays: what the bundle has, and what the kept releases have. */
+static bool mark_all(struct pruner *p, struct fault *fault)
+{
+	struct state *s = &p->fill->state;
+	const struct releases *r = &s->releases;
+
+	if (!mark(p, p->fill->bundle, fault) || (s->keep_held && !mark(p, &s->held, fault)))
+		return false;
+	for (uint32_t i = 0; i < r->names.count && !fault->code; i++) {
+		struct bundle kept;
+		bool found;
+		if (!r->kept[i] || !state_past(s, names_get(&r->names, i).s, &kept, &found, NULL, fault) ||
+		    !found)
+			continue;
+		mark(p, &kept, fault);
+		bundle_close(&kept);
+	}
+	return fault->code == EXIT_DONE;
+}
+
+static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct text name, struct fault *fault)
 {
 	char path[NAME_LEN_MAX + 1];
-	struct entry e;
-	bool known;
 
-	if (!lookup_find(&p->now, name, &e, &known, fault))
-		return false;
-	if (known)
-		return true;
 	memcpy(path, name.s, name.len);
 	path[name.len] = '\0';
 	if (dest_unlink(fd, path))
@@ -58,6 +114,15 @@ static bool prune_entry(struct pruner *p, uint32_t dir, int fd, struct text name
 	         !dest_is_dir(fd, path)) /* EPERM on some file systems */
 		return failed(p, dir, name, "remove", fault);
 	return true;
+}
+
+/* Has all of SPAN, which may be nothing, its names elsewhere? */
+static bool stays(const struct pruner *p, const struct span *span)
+{
+	uint32_t i = span->from;
+	while (i < span->to && p->entry[i])
+		i++;
+	return i == span->to;
 }
 
 static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
@@ -70,7 +135,7 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 		return false;
 	while (span_next(&spans, &span)) {
 		bool gone, done = true;
-		if (span.from == span.to)
+		if (stays(p, &span))
 			continue;
 		unlock_dir(p, span.dir);
 		int fd = open_dir(p, span.dir, &gone);
@@ -78,10 +143,9 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 			continue;
 		if (fd < 0)
 			return failed(p, span.dir, (struct text){"", 0}, "open", fault);
-		lookup_enter(&p->now, p->map[span.dir]);
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			struct entry e = block_entry(&p->reader.block, i - c->frame_first[number]);
-			done = prune_entry(p, span.dir, fd, e.name, fault);
+			done = p->entry[i] || prune_entry(p, span.dir, fd, e.name, fault);
 		}
 		close_fd(&fd);
 		if (!done)
@@ -90,7 +154,7 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 	return true;
 }
 
-/* Directories that are gone from the bundle, children first, where they are empty. */
+/* Directories that nobody has any more, children first, where they are empty. */
 static bool prune_dirs(struct pruner *p, struct fault *fault)
 {
 	const struct catalog *c = &p->past->catalog;
@@ -99,7 +163,7 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 	for (uint32_t i = c->head.dirs; i-- > 1;) {
 		struct dir dir = catalog_dir(c, i);
 		bool gone;
-		if (p->map[i] != NO_ENTRY)
+		if (p->dir[i])
 			continue;
 		if (!stop_check(fault))
 			return false;
@@ -126,42 +190,56 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 {
 	struct pruner p = {.fill = f, .past = past};
+	const struct header *head = &past->catalog.head;
 
-	if (memcmp(past->catalog.head.id, f->bundle->catalog.head.id, 16) == 0)
+	if (strcmp(past->id, f->bundle->id) == 0)
 		return true;
-	p.map = map_dirs(&past->catalog, &f->bundle->catalog);
-	if (!p.map)
-		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "prune", "out of memory");
+	p.entry = calloc((size_t)head->entries + 1, 1);
+	p.dir = calloc(head->dirs, 1);
 	reader_init(&p.reader, past);
-	reader_init(&p.now.reader, f->bundle);
-	for (uint32_t i = 0; i < past->catalog.head.frames && !fault->code; i++) {
+	if (!p.entry || !p.dir)
+		fault_set(fault, EXIT_INTERNAL, f->dest->path, "prune", "out of memory");
+	else
+		mark_all(&p, fault);
+	for (uint32_t i = 0; i < head->frames && !fault->code; i++) {
 		if (stop_check(fault))
 			prune_frame(&p, i, fault);
 	}
 	if (!fault->code)
 		prune_dirs(&p, fault);
 	reader_free(&p.reader);
-	reader_free(&p.now.reader);
-	free(p.map);
+	free(p.entry);
+	free(p.dir);
+	return fault->code == EXIT_DONE;
+}
+
+/* The same for the index in journal or release NAME. */
+static bool prune_named(struct fill *f, const char *name, struct fault *fault)
+{
+	struct bundle past;
+	bool found;
+
+	if (!state_past(&f->state, name, &past, &found, NULL, fault))
+		return false;
+	if (!found)
+		return true;
+	prune_past(f, &past, fault);
+	bundle_close(&past);
 	return fault->code == EXIT_DONE;
 }
 
 bool prune_managed(struct fill *f, struct fault *fault)
 {
-	if (f->state.has_held && !prune_past(f, &f->state.held, fault))
+	const struct releases *r = &f->state.releases;
+
+	if (f->state.has_held && !f->state.keep_held && !prune_past(f, &f->state.held, fault))
 		return false;
-	for (uint32_t i = 0; i < f->state.journals.count; i++) {
-		struct bundle past;
-		bool found;
-		if (!state_past(&f->state, i, &past, &found, fault))
+	for (uint32_t i = 0; i < f->state.journals.count; i++)
+		if (!prune_named(f, names_get(&f->state.journals, i).s, fault))
 			return false;
-		if (!found)
-			continue;
-		prune_past(f, &past, fault);
-		bundle_close(&past);
-		if (fault->code)
+	for (uint32_t i = 0; i < r->names.count; i++)
+		if (!r->kept[i] && !prune_named(f, names_get(&r->names, i).s, fault))
 			return false;
-	}
 	return true;
 }
 

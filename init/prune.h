@@ -4,7 +4,8 @@
 
 #include "fill.h"
 
-/* --prune managed: what the bundle that the volume held made, and what fills made that did not end. A name
+/* --prune managed: what the bundle that the volume held made, what fills made that did not end, and what
+ * releases made that are kept no longer; but nothing that a release has that is kept (releases.h). A name
  * that is now a directory, and a directory that is not empty, have become somebody else's and stay. */
 bool prune_managed(struct fill *fill, struct fault *fault);
 

@@ -11,6 +11,10 @@
 #include "pool.h"
 #include "stop.h"
 
+#define NEW (1u << ACTION_NEW)
+#define CHANGED (1u << ACTION_REPLACE | 1u << ACTION_AMEND)
+#define ANY (~0u)
+
 static const struct text no_name = {"", 0};
 
 struct publisher {
@@ -187,7 +191,12 @@ static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t n
 	terminate(name, e->name);
 	terminate(target, block_entry(&p->links[worker].block, equal - c->frame_first[frame]).name);
 	snprintf(waiting, sizeof waiting, "%u", number);
-	int target_dir = open_dir(f, catalog_dir_of(c, equal), O_PATH);
+	/* Before the changed files have their names, what will replace the target still waits. */
+	bool waits = p->actions == NEW && plan_action(&f->plan, equal) == ACTION_REPLACE;
+	if (waits)
+		snprintf(target, sizeof target, "%u", equal);
+	int target_dir =
+	    waits ? fcntl(f->state.tmp, F_DUPFD_CLOEXEC, 0) : open_dir(f, catalog_dir_of(c, equal), O_PATH);
 	bool done = target_dir >= 0;
 	if (done && f->fresh)
 		done = dest_link(target_dir, target, dir, name);
@@ -214,7 +223,7 @@ static bool link_frame(void *context, unsigned worker, uint32_t number, struct f
 		bool done = true;
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			struct entry e = block_entry(&r->block, i - c->frame_first[number]);
-			if (e.type != ENTRY_HARDLINK)
+			if (e.type != ENTRY_HARDLINK || !(p->actions >> plan_action(&p->fill->plan, i) & 1))
 				continue;
 			if (fd < 0)
 				fd = open_dir(p->fill, span.dir, O_PATH);
@@ -250,20 +259,25 @@ static bool run(struct fill *f, unsigned actions,
 	return done;
 }
 
-bool publish_files(struct fill *f, struct fault *fault)
+bool publish_new(struct fill *f, struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 1];
 	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs && !f->dest->owners; i++) {
 		catalog_path(&f->bundle->catalog, i, path);
 		dest_unlock(f->dest, path);
 	}
-	return run(f, 1u << ACTION_NEW, publish_frame, fault) &&
-	       run(f, 1u << ACTION_REPLACE | 1u << ACTION_AMEND, publish_frame, fault);
+	return run(f, NEW, publish_frame, fault) &&
+	       (f->bundle->catalog.hardlinks == 0 || run(f, NEW, link_frame, fault));
+}
+
+bool publish_changed(struct fill *f, struct fault *fault)
+{
+	return run(f, CHANGED, publish_frame, fault);
 }
 
 bool publish_links(struct fill *f, struct fault *fault)
 {
-	return f->bundle->catalog.hardlinks == 0 || run(f, 0, link_frame, fault);
+	return f->bundle->catalog.hardlinks == 0 || run(f, ANY, link_frame, fault);
 }
 
 static bool publish_dir(struct fill *f, uint32_t number, struct fault *fault)

@@ -7,9 +7,11 @@
 
 /* Make the directories that are missing, parents first, open to their owner until publish_dirs. */
 bool publish_mkdirs(struct fill *fill, struct fault *fault);
-/* Give the files in tmp their names: new ones first, then those that replace or amend something. */
-bool publish_files(struct fill *fill, struct fault *fault);
-/* Make the hard links that are not there yet; their targets all are. */
+/* Give the files in tmp their names: first all that are new, hard links among them, so that what names them
+ * finds them; then those that replace or amend something. */
+bool publish_new(struct fill *fill, struct fault *fault);
+bool publish_changed(struct fill *fill, struct fault *fault);
+/* Make the hard links that are not there yet, or not right; their targets all are. */
 bool publish_links(struct fill *fill, struct fault *fault);
 /* Modes, owners, xattrs and times of all directories, children first. */
 bool publish_dirs(struct fill *fill, struct fault *fault);

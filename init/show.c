@@ -203,6 +203,41 @@ static void print_catalog(const struct options *o, const struct bundle *b)
 	print_text(o, "packer", c->packer);
 }
 
+/* The releases that are kept, newest first. */
+static bool print_releases(const struct options *o, struct state *s, struct fault *fault)
+{
+	const char *gap = "";
+
+	if (o->json)
+		fputs("\"releases\":[", stdout);
+	for (uint32_t i = s->releases.names.count; i-- > 0;) {
+		char when[72], safe[2048];
+		struct bundle past;
+		int64_t filled;
+		bool found;
+		if (!state_past(s, names_get(&s->releases.names, i).s, &past, &found, &filled, fault))
+			return false;
+		if (!found)
+			continue;
+		struct text revision = past.catalog.revision;
+		format_time(when, sizeof when, filled);
+		if (o->json) {
+			printf("%s{", gap);
+			print_text(o, "bundle", (struct text){past.id, strlen(past.id)});
+			print_text(o, "revision", revision);
+			printf("\"filled\":\"%sZ\"}", when);
+		} else {
+			name_escape(safe, sizeof safe, revision.s, revision.len);
+			printf("kept: %s, revision %s, filled %sZ\n", past.id, *safe ? safe : "-", when);
+		}
+		gap = ",";
+		bundle_close(&past);
+	}
+	if (o->json)
+		fputs("],", stdout);
+	return true;
+}
+
 static bool show_volume(const struct options *o, const char *name, struct fault *fault)
 {
 	struct state state = {.dir = -1, .lock = -1, .tmp = -1};
@@ -218,6 +253,7 @@ static bool show_volume(const struct options *o, const char *name, struct fault 
 		print_catalog(o, &state.held);
 		print_text(o, "filled", (struct text){when, strlen(when)});
 		print_text(o, "synced", state.synced ? (struct text){"yes", 3} : (struct text){"no", 2});
+		print_releases(o, &state, fault);
 	}
 	state_close(&state);
 	dest_close(&dest);

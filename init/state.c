@@ -89,7 +89,9 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 		nanosleep(&pause, NULL);
 	}
 	/* What is locked must be what the next one finds. */
-	if (fstat(s->lock, &st) != 0 || st.st_nlink != 1)
+	if (fstat(s->lock, &st) != 0)
+		return state_fault(s, fault, "lock", "stat");
+	if (st.st_nlink != 1)
 		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
 		                 STATE_DIR "/lock was removed meanwhile");
 	return true;
@@ -106,6 +108,7 @@ bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, stru
 void state_close(struct state *s)
 {
 	names_free(&s->journals);
+	releases_free(&s->releases);
 	if (s->has_held)
 		bundle_close(&s->held);
 	s->has_held = false;
@@ -191,15 +194,23 @@ bool state_load(struct state *s, struct fault *fault)
 		if (is_journal(names_get(&s->journals, i).s))
 			s->journals.at[kept++] = s->journals.at[i];
 	s->journals.count = kept;
-	return true;
+	return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
 }
 
-bool state_past(struct state *s, uint32_t i, struct bundle *past, bool *found, struct fault *fault)
+bool state_past(struct state *s, const char *name, struct bundle *past, bool *found, int64_t *filled,
+                struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
 	struct stat st;
 
-	*found = open_index(s, names_get(&s->journals, i).s, past, head, &st, fault);
+	size_t len = strlen(name), id_len = sizeof past->id - 1;
+	*found = open_index(s, name, past, head, &st, fault);
+	if (*found && !is_journal(name) && (len < id_len || strcmp(name + len - id_len, past->id) != 0)) {
+		bundle_close(past);
+		*found = false;
+	}
+	if (*found && filled)
+		*filled = (int64_t)get64(head + STATE_TIME);
 	return *found || fault->code == EXIT_DONE;
 }
 
@@ -209,7 +220,9 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 	s->dir = dest_child(dest, dest->root, STATE_DIR);
 	if (s->dir < 0 && errno == EACCES)
 		return state_fault(s, fault, "", "open");
-	return (s->dir >= 0 && load_held(s, fault) && s->has_held) ||
+	if (s->dir >= 0 && load_held(s, fault) && s->has_held)
+		return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
+	return fault->code == EXIT_DONE &&
 	       fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
 }
 
@@ -280,7 +293,9 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 	journal_name(name, sizeof name, b->id);
 	if (!move_over(s, s->tmp, "journal", name))
 		return state_fault(s, fault, name, "create");
-	if (s->has_held)
+	if (s->keep_held)
+		releases_next(&s->releases, s->held.id, name);
+	else if (s->has_held)
 		journal_name(name, sizeof name, s->held.id);
 	bool done = s->has_held ? move_over(s, s->dir, "state", name)
 	                        : dest_unlink(s->dir, "state") ||
@@ -293,8 +308,14 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 	return true;
 }
 
-/* Remove the journals: all their names are dealt with. */
-static bool remove_journals(struct state *s, struct fault *fault)
+static bool remove_past(struct state *s, const char *name, struct fault *fault)
+{
+	return dest_unlink(s->dir, name) || errno == ENOENT ||
+	       (errno == EISDIR && state_discard(s, s->dir, name)) || state_fault(s, fault, name, "remove");
+}
+
+/* Remove the journals, and the releases that are not kept: all their names are dealt with. */
+static bool remove_pasts(struct state *s, struct fault *fault)
 {
 	struct names names;
 
@@ -302,11 +323,13 @@ static bool remove_journals(struct state *s, struct fault *fault)
 		return state_fault(s, fault, "", "read");
 	for (uint32_t i = 0; i < names.count && !fault->code; i++) {
 		const char *name = names_get(&names, i).s;
-		if (strncmp(name, journal_prefix, strlen(journal_prefix)) == 0 &&
-		    !dest_unlink(s->dir, name) && (errno != EISDIR || !state_discard(s, s->dir, name)))
-			state_fault(s, fault, name, "remove");
+		if (is_journal(name))
+			remove_past(s, name, fault);
 	}
 	names_free(&names);
+	for (uint32_t i = 0; i < s->releases.names.count && !fault->code; i++)
+		if (!s->releases.kept[i])
+			remove_past(s, names_get(&s->releases.names, i).s, fault);
 	return fault->code == EXIT_DONE;
 }
 
@@ -352,5 +375,5 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 		return state_fault(s, fault, name, "write");
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");
-	return remove_journals(s, fault) && state_purge(s, fault);
+	return remove_pasts(s, fault) && state_purge(s, fault);
 }

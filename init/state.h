@@ -4,6 +4,7 @@
  *   state         the index of the bundle that the volume holds, and when and how it was filled
  *   journal-ID    the index of a bundle whose fill began and has not ended, or that is being replaced:
  *                 its names may be on the volume
+ *   release-...   the index of an earlier release whose files stay (releases.h)
  *   tmp/          files on their way to their names; emptied when a fill begins and when it ends
  *
  * All of it is untrusted: somebody else may have written it. A state that is not whole counts as none. What
@@ -18,6 +19,7 @@
 #include "bundle.h"
 #include "dest.h"
 #include "fault.h"
+#include "releases.h"
 
 struct state {
 	const struct dest *dest;
@@ -29,6 +31,8 @@ struct state {
 	int64_t filled;             /* seconds since 1970 */
 	struct timespec changed;    /* the state file's ctime: what changed before, this fill has seen */
 	struct names journals;      /* their names */
+	struct releases releases;   /* none kept, until releases_choose says so */
+	bool keep_held;             /* what is held becomes a kept release when state_drop sets it aside */
 	_Atomic unsigned discarded; /* how many names state_discard has given away */
 };
 
@@ -41,11 +45,14 @@ void state_close(struct state *state);
  * cannot be read is a fault. */
 bool state_load(struct state *state, struct fault *fault);
 
-/* Open the index of journal I as PAST. *FOUND is false, and PAST not open, for one that is not whole.
- * Journals are opened one at a time: there may be many. */
-bool state_past(struct state *state, uint32_t i, struct bundle *past, bool *found, struct fault *fault);
+/* Open the index in journal or release NAME as PAST. *FOUND is false, and PAST not open, for one that is not
+ * whole, and for a release whose name has another id. *FILLED, if not NULL, is when that fill ended. Opened
+ * one at a time: there may be many. */
+bool state_past(struct state *state, const char *name, struct bundle *past, bool *found, int64_t *filled,
+                struct fault *fault);
 
-/* The state alone, without lock or write access. False with FAULT set (EXIT_VOLUME) when there is none. */
+/* The state and the names of the releases, without lock or write access. False with FAULT set (EXIT_VOLUME)
+ * when there is none. */
 bool state_peek(struct state *state, const struct dest *dest, struct fault *fault);
 
 /* Before the first write: make and empty tmp, and prepare the journal of BUNDLE's names in it. */

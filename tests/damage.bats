@@ -18,7 +18,9 @@ setup() {
 	# The lead (13 bytes), the skippable frame's size (4), then the index.
 	index_end=$((17 + $(od -An -tu4 -j 13 -N 4 b.tar.zst)))
 	step=13
-	[ -z "$DECANT_TEST_ALL" ] || step=1
+	# Every bit has its turn further down, in one process; here the program itself meets some of them.
+	flip=61
+	[ -z "$DECANT_TEST_ALL" ] || step=1 flip=1
 	mkdir v
 }
 
@@ -55,7 +57,7 @@ setup() {
 
 # A bit of zstd's own coding may mean nothing: then the plain index is the same, and so is the tree.
 @test "a flipped bit in the index is found before the volume is touched, or harmless" {
-	for ((bit = 0; bit < index_end * 8; bit += step)); do
+	for ((bit = 0; bit < index_end * 8; bit += flip)); do
 		cp b.tar.zst bad.tar.zst
 		perl -e 'open F, "+<:raw", "bad.tar.zst" or die; seek F, $ARGV[0] >> 3, 0; read F, $c, 1;
 			seek F, $ARGV[0] >> 3, 0; print F chr(ord($c) ^ 1 << ($ARGV[0] & 7))' "$bit"
@@ -73,7 +75,7 @@ setup() {
 }
 
 @test "a flipped bit in a frame is found, or harmless" {
-	for ((bit = index_end * 8; bit < size * 8; bit += 9 * step)); do
+	for ((bit = index_end * 8; bit < size * 8; bit += 5 * flip)); do
 		cp b.tar.zst bad.tar.zst
 		perl -e 'open F, "+<:raw", "bad.tar.zst" or die; seek F, $ARGV[0] >> 3, 0; read F, $c, 1;
 			seek F, $ARGV[0] >> 3, 0; print F chr(ord($c) ^ 1 << ($ARGV[0] & 7))' "$bit"
@@ -140,4 +142,128 @@ setup() {
 	status=0
 	wait "$pid" || status=$?
 	[ "$status" -eq 10 ] || { [ "$status" -eq 0 ] && verify big.tar.zst v; }
+}
+
+# Every way to damage the smallest bundle that has one of each kind of entry, in one process for speed
+# (fuzz/damage.c says what is watched).
+every() { # bits|cuts HOW [STEP]
+	mkdir -p least/d/e older/d/b
+	echo one >least/a
+	ln least/a least/d/b
+	ln -s ../a least/d/l
+	: >least/d/none
+	echo two >older/a
+	echo file >older/d/e
+	ln -s a older/d/l
+	find least older -exec touch -h -d '2024-01-02 03:04:05.678901234' {} +
+	pack least least.tar.zst
+	pack older older.tar.zst
+	"$top/build/tests/damage" "$1" "$2" "${3:-1}" least.tar.zst older.tar.zst 2>result || {
+		cat result
+		return 1
+	}
+	tail -n 1 result
+	refused=$(sed -n 's/.*: \([0-9]*\) refused.*/\1/p' result)
+	harmless=$(sed -n 's/.* \([0-9]*\) harmless.*/\1/p' result)
+	size=$(stat -c %s least.tar.zst)
+}
+
+@test "every bit of a small bundle, flipped, leaves an empty volume with a right tree or a refusal" {
+	every bits fill
+	[ "$((refused + harmless))" -eq "$((8 * size))" ] && [ "$harmless" -lt "$size" ]
+}
+
+@test "every third bit of a small bundle, flipped in a pipe, likewise" {
+	every bits pipe 3
+	[ "$((refused + harmless))" -ge "$((8 * size / 3))" ] && [ "$harmless" -lt "$size" ]
+}
+
+@test "every bit of a small bundle, flipped, leaves an older tree as it was or becomes the newer one" {
+	every bits refill
+	[ "$((refused + harmless))" -eq "$((8 * size))" ] && [ "$harmless" -lt "$size" ]
+}
+
+@test "every bit of a small bundle, flipped, never makes verify take another tree for its own" {
+	every bits verify
+	[ "$refused" -gt "$((8 * size))" ]
+}
+
+@test "every cut of a small bundle is refused: from a file, a pipe, on an older tree, by verify" {
+	for how in fill pipe refill verify; do
+		every cuts "$how"
+		[ "$harmless" -eq 0 ] && [ "$refused" -ge "$size" ]
+		rm -rf least older
+	done
+}
+
+@test "a header that promises gigabytes takes no memory before they come" {
+	# A pipe with a lead and a header whose sum is right, and which says that 2 GiB of blocks follow.
+	base64 -d >short.tar.zst <<-'END'
+		KLUv/SAAAQAAXSpNGDgBAABkZWNhbnQaCgEAAAADAAAAAAAAAAEAAADUAAAA4AAAAP///38AAAAAHAAAAAAAAAAQAAAAAAAAAAAAAAAAAAAA0jS7tQ7HvTHsf4N5OtXa2ZvcM6nLlcUt
+	END
+	[ "$(od -An -tu8 -j 49 -N 8 short.tar.zst | tr -d ' ')" -gt 2000000000 ]
+	status=0
+	bash -c 'ulimit -v 200000; exec "$0" info -' "$decant" <short.tar.zst 2>log || status=$?
+	[ "$status" -eq 10 ]
+	grep -q 'cut short' log
+}
+
+@test "a file of somebody else's that is linked in the place of one with links stays as it is" {
+	mkdir t out
+	: >t/a
+	ln t/a t/b
+	pack t t.tar.zst
+	fill t.tar.zst v
+	# The same content, and as many names as the bundle's own file: one of them is outside.
+	: >out/canary
+	chmod 600 out/canary
+	chown 1234:1234 out/canary
+	rm v/a v/b
+	ln out/canary v/a
+	fill t.tar.zst v
+	[ "$(stat -c '%a %u %h' out/canary)" = '600 1234 1' ]
+	verify t.tar.zst v --extra
+	same_tree t v
+}
+
+@test "an older name of a file that --prune none leaves is no longer a link to the new one" {
+	mkdir -p t/old
+	echo x >t/a
+	ln t/a t/old/b
+	pack t t.tar.zst
+	mv t/old t/new
+	pack t n.tar.zst
+	fill t.tar.zst v
+	fill n.tar.zst v --prune none
+	verify n.tar.zst v
+	[ -f v/old/b ]
+	fill n.tar.zst v --prune none
+	grep -q unchanged log
+}
+
+@test "content that is not what its hash says is refused before a volume can vouch for it" {
+	# Its only file with content has the hash of another: no packer that is right makes such a bundle.
+	base64 -d >lie.tar.zst <<-'END'
+		KLUv/SAAAQAAXSpNGEkEAABkZWNhbnQaCgEAAAAFAAAAAwAAAAEAAAAYAwAAJAMAAM0AAAAAAAAAMwAAAAAAAAAnAAAAAAAAAAAA
+		AAAAAAAA/mVJo70mSNw+5Sj1akzvPehHFp3a3hlzKLUv/aAYAwAAwRgAAAAAAAIAAAABAAAAAAAAAAQAAAAAAAAAABAAAAAAAAAE
+		AC9zcnYCAHYxFwBkZWNhbnQgMC4xLjAgenN0ZCAxLjUuNAAAAAAAAAAAAAABAAAAAAAAAAMAAAABAAAAAQAAAAEAAAAAAAAAAAAA
+		AO0B7QHtAe0B7QEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAJX2TZQAAAAAlfZNlAAAAACV9k2UAAAAA
+		AQAAAAAAAAABAAAAAAAAAPI1dyjyNXco8jV3KAAAAAAAAAAAAAEB//8AAAAAAAAAAAAAAAAAAAAAAAAAADMAAAAnAAAAv183SOld
+		IYUDAAAAzQAAAMEAAADOAyVe7qFb5WRlaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGho
+		aGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGho
+		aGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGho
+		aGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoaGhoenp6enp6enp6enp6enp6enp6enp6
+		enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6
+		enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6
+		enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6enp6
+		enp6enp6enp6KLUv/aDBAAAACQYAAAEAAAABpAH/AaQBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAJX2TZQAAAAAlfZNlAAAAAAAA
+		AAAAAAAA8jV3KPI1dygAAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAAAAAABlZ8FqHeGCU40S5z9ibWUAAAAAAA
+		AAAAAAAAAAAAAACZqgbTAUeY2GABwyRGjUl/AQEKAAAEAAAAAAAAAAAAAAAAAAAAYWxjenex+XBwdFlqLi4vYSi1L/2gJwAAADkB
+		AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==
+	END
+	run -10 --separate-stderr "$decant" fill --dest v lie.tar.zst
+	says lie.tar.zst hash
+	run -10 "$decant" fill --dest v - <lie.tar.zst
+	"$decant" fill --dest v b.tar.zst
+	same_tree "$tree" v
 }

@@ -113,6 +113,8 @@ mount_tmpfs() { # DIR OPTIONS
 teardown() {
 	local point
 	cd / || return 1
+	# Without it, every mount of the machine would be below it.
+	[ -n "$BATS_TEST_TMPDIR" ] || return 1
 	awk -v dir="$BATS_TEST_TMPDIR/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
 		while read -r point; do
 			umount -l "$point"
