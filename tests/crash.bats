@@ -2,6 +2,7 @@
 # After any kill, error or full disk the next fill ends with a right volume.
 
 load helpers
+load inject
 
 setup_file() {
 	cd "$BATS_FILE_TMPDIR"
@@ -23,82 +24,79 @@ setup() {
 	mkdir v
 }
 
-# How many system calls a fill makes, in one thread.
-calls() { # BUNDLE
-	strace -f -qq -o trace "$decant" fill --threads 1 --dest v "$1" 2>log
-	grep -cE '^[0-9]+ +[a-z]' trace
-}
-
-# The system calls, by number: kill the fill at each STEPth of them and see the next one make all good.
-converges() { # FROM TO STEP
-	local n count status
+# A volume "v" that holds nothing, or BUNDLE.
+volume() { # [BUNDLE]
 	rm -rf v
 	mkdir v
 	[ -z "$1" ] || fill "$1" v
-	count=$(calls "$2")
-	[ "$count" -gt 30 ]
-	for ((n = 2; n < count; n += $3)); do
-		rm -rf v
-		mkdir v
-		[ -z "$1" ] || fill "$1" v
-		status=0
-		strace -f -qq -o /dev/null -e inject=all:signal=KILL:when="$n" \
-			"$decant" fill --threads 1 --dest v "$2" 2>log || status=$?
-		[ "$status" -eq 137 ] || [ "$status" -eq 0 ]
+}
+
+# Kill the fill after one of STEP of its system calls and see the next one make all good.
+survives_kills() { # FROM TO STEP
+	local place id killed=0
+	id=$("$decant" info "$2" | sed -n 's/^bundle: //p')
+	volume "$1"
+	places "$2" --sync >all
+	[ "$(wc -l <all)" -gt 100 ]
+	thin "$3" <all >todo
+	while read -r place; do
+		volume "$1"
+		inject "$2" "$place" signal=KILL --sync
+		[ "$injected" -eq 1 ] || {
+			echo "not killed at $place: $status"
+			return 1
+		}
+		killed=$((killed + 1))
 		# A volume that is not whole does not pass for one.
 		if ! "$decant" verify --dest v "$2" >/dev/null 2>&1; then
-			refute grep -qs "^bundle: $("$decant" info "$2" | sed -n 's/^bundle: //p')" <("$decant" info v 2>&1)
+			refute grep -qs "^bundle: $id" <("$decant" info v 2>&1)
 		fi
 		"$decant" fill --threads 1 --dest v "$2" 2>log || {
-			echo "killed at call $n of $count, then: $(tail -n 1 log)"
+			echo "killed at $place, then: $(tail -n 1 log)"
 			return 1
 		}
 		verify "$2" v --extra || {
-			echo "killed at call $n of $count"
+			echo "killed at $place"
 			return 1
 		}
-	done
+	done <todo
+	printf '# %s: killed after %d of %d system calls, right after the next fill each time\n' \
+		"$([ -z "$1" ] && echo fresh || echo refill)" "$killed" "$(wc -l <all)" >&3
 }
 
-step_of() {
-	if [ -n "$DECANT_TEST_ALL" ]; then echo 1; else echo "$1"; fi
-}
-
-@test "a first fill that is killed at any call is made good by the next" {
-	converges '' "$new" "$(step_of 5)"
+@test "a first fill that is killed after any call is made good by the next" {
+	survives_kills '' "$new" 5
 	same_tree "$BATS_FILE_TMPDIR/new" v
 }
 
-@test "a refill that is killed at any call is made good by the next" {
-	converges "$old" "$new" "$(step_of 9)"
+@test "a refill that is killed after any call is made good by the next" {
+	survives_kills "$old" "$new" 7
 	same_tree "$BATS_FILE_TMPDIR/new" v
 }
 
 @test "a refill that is killed can go back to the old release" {
-	fill "$old" v
-	count=$(calls "$new")
-	for ((n = count / 3; n < count; n += count / 8)); do
-		rm -rf v
-		mkdir v
-		fill "$old" v
-		strace -f -qq -o /dev/null -e inject=all:signal=KILL:when="$n" "$decant" fill --threads 1 --dest v "$new" 2>log || status=$?
+	volume "$old"
+	places "$new" | thin 12 >todo
+	while read -r place; do
+		volume "$old"
+		inject "$new" "$place" signal=KILL
+		[ "$status" -eq 137 ]
 		fill "$old" v
 		verify "$old" v --extra
-	done
+	done <todo
 	same_tree "$BATS_FILE_TMPDIR/old" v
 }
 
 @test "a refill never shows half a file: each name is the old or the new one at any time" {
-	fill "$old" v
-	count=$(calls "$new")
-	for ((n = 10; n < count; n += $(step_of 17))); do
-		rm -rf v
-		mkdir v
-		fill "$old" v
-		strace -f -qq -o /dev/null -e inject=all:signal=KILL:when="$n" "$decant" fill --threads 1 --dest v "$new" 2>log || status=$?
+	volume "$old"
+	places "$new" | thin 12 >todo
+	while read -r place; do
+		volume "$old"
+		inject "$new" "$place" signal=KILL
+		[ "$status" -eq 137 ]
 		cmp -s v/index.html "$BATS_FILE_TMPDIR/old/index.html" || cmp v/index.html "$BATS_FILE_TMPDIR/new/index.html"
 		cmp v/css/numbers "$BATS_FILE_TMPDIR/old/css/numbers"
-	done
+	done <todo
 }
 
 @test "a big fill with several threads that is killed is made good" {
@@ -118,65 +116,6 @@ step_of() {
 		grep -q ': unchanged: ' log
 	done
 	same_tree b v
-}
-
-# Each call of a kind fails once; the fill says so, or does without; the next one is right.
-fails_well() { # FROM CALLS ERROR STEP
-	local n status hits
-	for ((n = 1; ; n += $4)); do
-		rm -rf v
-		mkdir v
-		[ -z "$1" ] || fill "$1" v
-		status=0
-		strace -f -qq -o trace -e trace="$2" -e inject="$2":error="$3":when="$n" \
-			"$decant" fill --threads 1 --dest v "$new" 2>log || status=$?
-		hits=$(grep -c INJECTED trace || :)
-		if [ "$status" -eq 0 ]; then
-			verify "$new" v
-		else
-			[[ $(tail -n 1 log) == decant:\ *:\ *:\ * && $status -lt 128 ]] || {
-				echo "call $n: $status: $(tail -n 1 log)"
-				grep INJECTED trace
-				return 1
-			}
-		fi
-		"$decant" fill --threads 1 --dest v "$new" 2>log
-		verify "$new" v --extra
-		[ "$hits" -gt 0 ] || break
-	done
-	[ "$n" -gt 1 ]
-}
-
-@test "any call that fails with EIO is reported, and the next fill is right" {
-	fails_well '' openat,openat2,mkdirat,pwrite64,renameat,linkat,symlinkat,fchmod,fchown,fchownat,utimensat,fstat,newfstatat,statx,ftruncate,getdents64,close EIO "$(step_of 6)"
-}
-
-@test "any call of a refill that fails with EIO is reported, and the next fill is right" {
-	fails_well "$old" openat,openat2,mkdirat,pwrite64,renameat,linkat,symlinkat,unlinkat,fchmod,fchown,fchownat,utimensat,fstat,newfstatat,statx,getdents64 EIO "$(step_of 11)"
-}
-
-@test "any write that finds no space is 12, and the next fill is right" {
-	fails_well "$old" mkdirat,pwrite64,symlinkat,linkat,renameat,ftruncate ENOSPC "$(step_of 2)"
-}
-
-@test "EINTR changes nothing" {
-	strace -f -qq -o trace -e inject=pread64,pwrite64,read,write:error=EINTR:when=1+3 "$decant" fill --threads 1 --dest v "$new" 2>log
-	grep -q INJECTED trace
-	verify "$new" v
-}
-
-@test "two fills of one volume at once: both end well, the volume is right" {
-	for _ in 1 2 3; do
-		rm -rf v
-		mkdir v
-		"$decant" fill --dest v "$old" 2>log.1 &
-		one=$!
-		"$decant" fill --dest v "$new" 2>log.2 &
-		two=$!
-		wait "$one"
-		wait "$two"
-		"$decant" verify --extra --dest v "$old" >/dev/null 2>&1 || verify "$new" v --extra
-	done
 }
 
 @test "a second fill waits for the lock" {

@@ -2,33 +2,17 @@
 # The data image: what is in it, and what it does with a volume, alone and under Compose.
 
 load helpers
+load engine
 
 mount=/usr/share/nginx/html
 
-# lib.sh's engine lives as long as the shell that started it, and bats runs setup_file and teardown_file in
-# two shells: what the second needs is kept in a file.
 setup_file() {
 	local image
 	cd "$BATS_FILE_TMPDIR" || return 1
-	name=docker.bats
-	# shellcheck source=scripts/lib.sh
-	. "$top/scripts/lib.sh"
-	# Short, for a socket's path; bats' own is not.
-	engine=$(mktemp -d "${TMPDIR:-/tmp}/decant-e.XXXXXX")
-	echo "$engine" >engine
-	chmod 755 "$engine"
-	# The engine must not keep the descriptors that bats reads until they are closed.
-	engine_start "$engine/d" 3>&- 4>&-
-	[ -z "$engine_pid" ] || disown "$engine_pid"
-	declare -p engine_dir engine_pid engine_bridge engine_network >engine.state
-	export engine_network
-
+	engine_up
 	base=$(base_image "$BATS_FILE_TMPDIR")
 	nginx=$(nginx_image "$BATS_FILE_TMPDIR")
-	# Names of this run's own, and one prefix for all that is to be removed.
-	run=decant-test-$$
-	export base nginx run
-	printf '%s\n' "$run" >run
+	export base nginx
 
 	small_tree site
 	printf '<h1>two</h1>\n' >second.html
@@ -50,42 +34,7 @@ setup_file() {
 	damaged_image "$run-one" "$run-damaged" 200
 }
 
-teardown_file() {
-	cd "$BATS_FILE_TMPDIR" || return 1
-	name=docker.bats
-	# shellcheck source=scripts/lib.sh
-	. "$top/scripts/lib.sh"
-	local left
-	if [ -s run ]; then
-		read -r run <run
-		for left in $(docker ps -aq --filter "name=$run"); do
-			docker rm -f -v "$left" >/dev/null 2>&1 || :
-		done
-		for left in $(docker volume ls -q --filter "name=$run"); do
-			docker volume rm -f "$left" >/dev/null 2>&1 || :
-		done
-		for left in $(docker image ls -q --filter "reference=$run-*"); do
-			docker image rm -f "$left" >/dev/null 2>&1 || :
-		done
-	fi
-	# shellcheck source=/dev/null
-	[ ! -s engine.state ] || . ./engine.state
-	# `wait` knows only children; the engine's end has to be seen here before its folder goes.
-	if [ -n "$engine_pid" ]; then
-		for left in $(docker ps -aq); do
-			docker rm -f -v "$left" >/dev/null 2>&1 || :
-		done
-		docker network prune -f >/dev/null 2>&1 || :
-		kill "$engine_pid" || :
-		for _ in $(seq 100); do
-			kill -0 "$engine_pid" 2>/dev/null || break
-			sleep 0.1
-		done
-	fi
-	engine_stop
-	read -r engine <engine
-	rm -rf -- "$engine"
-}
+teardown_file() { engine_down; }
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
