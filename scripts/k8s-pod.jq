@@ -1,0 +1,157 @@
+# What scripts/k8s-pod does to one document. Input: the document. Output: a line of JSON, true when it was
+# changed, then the document as YAML, a string for each line. Arguments: $options, an object.
+
+# ---- the change -------------------------------------------------------------------------------------
+
+def conflict($what): error({ conflict: $what });
+
+def named($name): [.[]? | select(.name == $name)] | first;
+
+# Replaces the element of that name, or puts the new one first or last.
+def put($new; $where):
+	(. // []) as $list
+	| if any($list[]; .name == $new.name) then [$list[] | if .name == $new.name then $new else . end]
+	elif $where == "first" then [$new] + $list
+	else $list + [$new] end;
+
+# Adds what is missing, at any depth, and leaves the order of the rest.
+def fill($defaults):
+	reduce ($defaults | keys_unsorted[]) as $key (.;
+		if has($key) | not then .[$key] = $defaults[$key]
+		elif ($defaults[$key] | type) == "object" and (.[$key] | type) == "object" then .[$key] |= fill($defaults[$key])
+		else . end);
+
+# What the options say replaces what is there; the defaults only fill gaps.
+def data_container($old; $pod):
+	($options.user // (if ($pod.runAsUser // 0) > 0 then $pod.runAsUser else null end) // 10001) as $user
+	| {
+		name: $options.name,
+		image: $options.image,
+		terminationMessagePolicy: "FallbackToLogsOnError",
+		securityContext: {
+			runAsUser: $user,
+			runAsNonRoot: true,
+			readOnlyRootFilesystem: true,
+			allowPrivilegeEscalation: false,
+			capabilities: { drop: ["ALL"] },
+			seccompProfile: { type: "RuntimeDefault" }
+		},
+		resources: { requests: { cpu: "100m", memory: "64Mi" }, limits: { memory: "64Mi" } },
+		volumeMounts: []
+	}
+	| if $user == "any" then del(.securityContext.runAsUser) else . end
+	| . as $defaults
+	| ($old // {}) | fill($defaults)
+	| .image = $options.image
+	| if $options.user == "any" then del(.securityContext.runAsUser)
+		elif $options.user then .securityContext.runAsUser = $options.user else . end
+	| if $options.memory then (.resources.requests.memory, .resources.limits.memory) = $options.memory else . end
+	# A limit would count what the app writes, too.
+	| if $options.size then .resources.requests["ephemeral-storage"] = $options.size else . end
+	| .volumeMounts |= put((named($options.volume) // { name: $options.volume }) + { mountPath: $options.path }; "last");
+
+def reader:
+	(.volumeMounts // [] | map(select(.mountPath == $options.path and .name != $options.volume)) | first) as $other
+	| if $other then conflict("container \(.name) has volume \($other.name) at \($options.path)") else . end
+	| .volumeMounts |= put((. | named($options.volume) // { name: $options.volume }) + {
+		mountPath: $options.path, readOnly: true
+	}; "last");
+
+# What is new stands where people look for it: before the containers.
+def in_order($old):
+	. as $pod
+	| reduce keys_unsorted[] as $key ({};
+		if $key == "containers" then
+			reduce ("securityContext", "volumes", "initContainers") as $new (.;
+				if ($old | has($new)) or $pod[$new] == null then . else .[$new] = $pod[$new] end)
+			| .containers = $pod.containers
+		elif has($key) then .
+		else .[$key] = $pod[$key] end);
+
+def is_reader: .name != $options.name and ($options.apps == [] or (.name | IN($options.apps[])));
+
+def change_pod:
+	. as $pod
+	| (.initContainers | named($options.name)) as $old
+	| (.volumes | named($options.volume)) as $volume
+	| if (.containers | named($options.name)) then conflict("a container has the name \($options.name) (see --name)") else . end
+	| if $old and (($old.volumeMounts | named($options.volume)) | not)
+		then conflict("init container \($options.name) does not mount volume \($options.volume) (see --name, --volume)") else . end
+	| if $volume and ($old | not)
+		then conflict("volume \($options.volume) is there, and does not come from here (see --volume)") else . end
+	| data_container($old; .securityContext) as $data
+	| .initContainers |= put($data; "first")
+	| .volumes |= put(($volume // { name: $options.volume, emptyDir: {} })
+		| if $options.size and .emptyDir then .emptyDir.sizeLimit = $options.size else . end; "last")
+	| if $options.user == "any" then .
+		elif $options.fs_group then .securityContext.fsGroup = $options.fs_group
+		else .securityContext.fsGroup //= $data.securityContext.runAsUser end
+	| if .securityContext.fsGroup == null and .securityContext then del(.securityContext.fsGroup) else . end
+	# An init container reads the files only when --app names it.
+	| .initContainers |= map(if $options.apps != [] and is_reader then reader else . end)
+	| .containers |= map(if is_reader then reader else . end)
+	| in_order($pod);
+
+def has_apps:
+	[.initContainers[]?, .containers[]? | .name] as $names
+	| [$options.apps[] | select(IN($names[]) | not)] | first
+	| if . then conflict("no container has the name \(.)") else true end;
+
+def pod_path:
+	if .kind == "Pod" then ["spec"]
+	elif .kind == "CronJob" then ["spec", "jobTemplate", "spec", "template", "spec"]
+	elif .kind | IN("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
+	then ["spec", "template", "spec"]
+	else null end;
+
+def wanted: type == "object" and pod_path != null and ($options.workload == "" or .metadata.name == $options.workload);
+
+def change:
+	if wanted then
+		pod_path as $path
+		| if (getpath($path).containers? | type) != "array" then conflict("\(.kind) \(.metadata.name // "?") has no containers") else . end
+		| if getpath($path) | has_apps then setpath($path; getpath($path) | change_pod) else . end
+	elif type == "object" and .kind == "List" then .items |= map(change)
+	else . end;
+
+def any_wanted: wanted or (type == "object" and .kind == "List" and any(.items[]?; any_wanted));
+
+# ---- YAML -------------------------------------------------------------------------------------------
+# Kubernetes reads YAML 1.1, where y, 1e3 and 0x1 are no strings, other readers 1.2, where 0o7 is none. So a
+# string stands without quotes only when nobody could take it for something else.
+
+def plain:
+	test("^[A-Za-z/][A-Za-z0-9_./@+-]*([ :][A-Za-z0-9_./@+-]+)*$|^[0-9]+([mkMGT]|[KMGT]i)$") and
+	(test("^(y|n|yes|no|on|off|true|false|null|nan|inf)$"; "i") | not);
+
+def scalar: if type == "string" and plain then . else tojson end;
+
+# Text of several lines, such as a script.
+def block:
+	type == "string" and contains("\n") and (test("^[ \n]|[^\n\t -\u007e\u00a0-\ud7ff]|\n\n$|[ \t](\n|$)") | not);
+
+def nested: type | IN("object", "array");
+
+def yaml:
+	def member($lead):
+		if block then
+			$lead + (if endswith("\n") then "|" else "|-" end),
+			(rtrimstr("\n") | split("\n")[] | if . == "" then . else "  " + . end)
+		elif nested and length > 0 then ($lead | rtrimstr(" ")), (yaml | if . == "" then . else "  " + . end)
+		else $lead + scalar end;
+	if nested | not then scalar
+	elif length == 0 then tojson
+	elif type == "object" then to_entries[] | (.key | scalar) as $key | .value | member($key + ": ")
+	else
+		.[]
+		| if nested and length > 0 then
+			[yaml] | "- " + .[0], (.[1:][] | if . == "" then . else "  " + . end)
+		else member("- ") end
+	end;
+
+# ---- main -------------------------------------------------------------------------------------------
+
+if any_wanted then
+	try ([change | yaml] as $lines | ({ changed: true } | tojson), $lines[])
+	catch (if type == "object" then . else { conflict: "not as its kind should be: \(.)" } end | tojson)
+else { changed: false } | tojson end

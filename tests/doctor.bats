@@ -1,0 +1,207 @@
+#!/usr/bin/env bats
+# What scripts/doctor finds in a task definition, a compose file, a pod, and that it keeps quiet otherwise.
+
+load helpers
+
+doctor=$top/scripts/doctor
+fixtures=$top/tests/fixtures/doctor
+
+# From a good file of each kind, a bad and a good variant for each rule: cases/RULE.bad, cases/RULE.good,
+# and what else to say on the command line in cases/RULE.arguments.
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return 1
+	mkdir cases
+	cp "$fixtures/ecs.json" ecs.json
+	yq . "$fixtures/compose.yaml" >compose.json
+	yq -s . "$fixtures/k8s.yaml" >k8s.json
+	for kind in ecs compose k8s; do
+		jq -c -f "$fixtures/$kind.jq" "$kind.json" >all.json
+		jq -r 'keys_unsorted[]' all.json >>rules
+		jq -r 'to_entries[] | .key as $rule | (.value.arguments // [] | join(" ")),
+			(.value.bad, .value.good | if type == "array" then map(tojson) | join(" ") else tojson end)' all.json >lines
+		while read -r rule; do
+			IFS= read -r arguments <&3
+			IFS= read -r bad <&3
+			IFS= read -r good <&3
+			printf '%s\n' "$arguments" >"cases/$rule.arguments"
+			printf '%s\n' "$bad" >"cases/$rule.bad"
+			printf '%s\n' "$good" >"cases/$rule.good"
+		done < <(jq -r 'keys_unsorted[]' all.json) 3<lines
+	done
+}
+
+@test "every rule that --list-rules prints has a bad and a good case, and no case is of another rule" {
+	"$doctor" --list-rules | cut -f 1 | sort >listed
+	sort "$BATS_FILE_TMPDIR/rules" >tested
+	[ "$(wc -l <tested)" -gt 80 ]
+	[ -z "$(uniq -d tested)" ]
+	diff listed tested
+}
+
+# One run for all cases with the same arguments, for each run costs a third of a second.
+judge() { # KIND, which is bad or good
+	local arguments
+	cd "$BATS_FILE_TMPDIR/cases" || return 1
+	sort -u ./*.arguments | while read -r arguments; do
+		# shellcheck disable=SC2046,SC2086 # lists of arguments
+		"$doctor" --json $arguments $(grep -lxF -e "$arguments" ./*.arguments | sed "s,^./\(.*\)arguments,\1$1,") || :
+	done
+}
+
+@test "each bad case triggers its rule, and that rule alone" {
+	judge bad >"$BATS_TEST_TMPDIR/found"
+	refute grep -F -e null -e '"where":""' "$BATS_TEST_TMPDIR/found"
+	jq -r '"\(.file) \(.rule)"' "$BATS_TEST_TMPDIR/found" | sort -u >"$BATS_TEST_TMPDIR/is"
+	sed 's/.*/&.bad &/' "$BATS_FILE_TMPDIR/rules" | sort | diff - "$BATS_TEST_TMPDIR/is"
+}
+
+@test "no good case triggers anything, close as it is" {
+	judge good >"$BATS_TEST_TMPDIR/found"
+	cat "$BATS_TEST_TMPDIR/found" >&2
+	[ ! -s "$BATS_TEST_TMPDIR/found" ]
+	# Nor was any of them left out.
+	[ "$(cat "$BATS_FILE_TMPDIR"/cases/*.good | wc -l)" -eq "$(wc -l <"$BATS_FILE_TMPDIR/rules")" ]
+}
+
+# A bad file of each kind, in the form in which people write it.
+bad_files() {
+	jq 'del(.containerDefinitions[0].essential)' "$fixtures/ecs.json" >task.json
+	sed 's/condition: service_completed_successfully/condition: service_started/' "$fixtures/compose.yaml" >compose.yaml
+	sed '/terminationMessagePolicy/d' "$fixtures/k8s.yaml" >pod.yaml
+}
+
+@test "a finding is one line with file, place, rule, severity and remedy" {
+	bad_files
+	run -1 --separate-stderr "$doctor" task.json compose.yaml pod.yaml
+	[ -z "$stderr" ]
+	[ "${#lines[@]}" -eq 3 ]
+	[[ ${lines[0]} == 'task.json: data: ecs-essential (error): '*'"essential": false' ]]
+	[[ ${lines[1]} == 'compose.yaml: web: compose-condition (error): '*service_completed_successfully ]]
+	[[ ${lines[2]} == 'pod.yaml: Deployment/handbook/data: k8s-termination-message (warning): '*FallbackToLogsOnError* ]]
+}
+
+@test "the exit status is 1 for errors, 0 for warnings alone, with --strict 1 for them, too" {
+	bad_files
+	run -1 "$doctor" task.json
+	run -0 "$doctor" pod.yaml
+	[ "${#lines[@]}" -eq 1 ]
+	run -1 "$doctor" --strict pod.yaml
+	run -1 "$doctor" pod.yaml task.json
+	run -0 "$doctor" --strict "$fixtures/ecs.json" "$fixtures/compose.yaml" "$fixtures/k8s.yaml"
+	[ -z "$output" ]
+}
+
+@test "--json prints the same findings as objects, each with the rule's source" {
+	bad_files
+	"$doctor" task.json compose.yaml pod.yaml >lines || [ $? -eq 1 ]
+	"$doctor" --json task.json compose.yaml pod.yaml >json || [ $? -eq 1 ]
+	jq -r '"\(.file): \(.where): \(.rule) (\(.severity)): \(.remedy)"' json | diff lines -
+	jq -r .source json | grep -c '^https://' | grep -qx 3
+}
+
+@test "--list-rules gives each rule a severity, a description and an address" {
+	"$doctor" --list-rules >rules
+	refute grep -vP '^(ecs|compose|k8s)-[a-z0-9-]+\t(error|warning)\t[^\t]+\thttps://[^\t ]+$' rules
+	"$doctor" --list-rules --json | jq -r '[.rule, .severity, .finds, .source] | join("\t")' | diff rules -
+}
+
+@test "standard input is a file, too, and YAML may be JSON" {
+	bad_files
+	run -1 "$doctor" - <task.json
+	[[ $output == '-: data: ecs-essential '* ]]
+	run -1 "$doctor" - <compose.yaml
+	[[ $output == '-: web: compose-condition '* ]]
+	printf '\n' | cat - task.json | run -1 "$doctor" -
+	yq . compose.yaml >compose.json
+	run -1 "$doctor" compose.json
+	[ "${#lines[@]}" -eq 1 ]
+}
+
+@test "it has nothing to say about this repository's own compose file and the README's examples" {
+	run -0 "$doctor" --strict "$top/docker/compose.yaml"
+	[ -z "$output" ]
+	awk '/^```(json|yaml)$/ { type = substr($0, 4); number++; next } /^```$/ { type = ""; next }
+		type != "" { print >(number "." type) }' "$top/README.md"
+	ls ./*.json ./*.yaml
+	for example in ./*.json ./*.yaml; do
+		grep -qE '"containerDefinitions"|^services:|^kind:' "$example" || continue
+		echo "$example" >>examined
+		# An example may be the definition that one begins with.
+		run -0 "$doctor" "$example"
+		left=$(grep -v -e '-no-data (warning)' <<<"$output") || :
+		[ -z "$left" ]
+	done
+	[ "$(wc -l <examined)" -ge 3 ]
+}
+
+@test "--data names a data container that nothing else gives away" {
+	jq '.containerDefinitions[0] |= (.name = "filler" | .image = "filler@sha256:0")
+		| .containerDefinitions[1] |= (del(.dependsOn) | .mountPoints[0].readOnly = false)' "$fixtures/ecs.json" >task.json
+	run -0 "$doctor" task.json
+	[[ $output == *ecs-no-data* ]]
+	run -1 "$doctor" --data filler task.json
+	[[ $output == *'web: ecs-depends-on (error)'* ]]
+	[[ $output != *ecs-no-data* ]]
+	run -2 --separate-stderr "$doctor" --data other task.json
+	[[ $stderr == *other* ]]
+}
+
+@test "a bundle brings its destination and size along" {
+	small_tree tree
+	pack tree b.tar.zst --dest /srv/pages
+	run -0 "$doctor" --bundle b.tar.zst "$fixtures/ecs.json" "$fixtures/compose.yaml" "$fixtures/k8s.yaml"
+	[ -z "$output" ]
+	pack tree c.tar.zst --dest /srv/www
+	run -1 "$doctor" --bundle c.tar.zst "$fixtures/ecs.json" "$fixtures/compose.yaml" "$fixtures/k8s.yaml"
+	[ "$(grep -cE ': (ecs|compose|k8s)-dest \(error\)' <<<"$output")" -eq 3 ]
+	[ "${#lines[@]}" -eq 3 ]
+	sed 's/sizeLimit: 100Mi/sizeLimit: 4Ki/' "$fixtures/k8s.yaml" >pod.yaml
+	run -1 "$doctor" --bundle b.tar.zst pod.yaml
+	[[ $output == *k8s-size-limit* ]]
+}
+
+@test "every kind of object that makes pods is looked into, in a List, too" {
+	yq -c 'select(.kind == "Deployment") | del(.spec.template.spec.initContainers[0].terminationMessagePolicy)' "$fixtures/k8s.yaml" >one.json
+	for kind in StatefulSet DaemonSet ReplicaSet ReplicationController Job; do
+		jq -c --arg kind "$kind" '.kind = $kind' one.json >"$kind.json"
+	done
+	jq -c '.spec.template as $t | .kind = "CronJob" | .spec = { jobTemplate: { spec: { template: $t } } }' Job.json >CronJob.json
+	jq -c '.kind = "Pod" | .spec = .spec.template.spec' Job.json >Pod.json
+	jq -c -s '{ apiVersion: "v1", kind: "List", items: . }' Job.json Pod.json >List.json
+	"$doctor" StatefulSet.json DaemonSet.json ReplicaSet.json ReplicationController.json Job.json CronJob.json Pod.json List.json |
+		sed 's/ (warning).*//' >is
+	for kind in StatefulSet DaemonSet ReplicaSet ReplicationController Job CronJob Pod; do
+		echo "$kind.json: $kind/handbook/data: k8s-termination-message"
+	done >want
+	printf 'List.json: %s/handbook/data: k8s-termination-message\n' Job Pod >>want
+	diff want is
+}
+
+@test "what cannot be read is refused in one line, with exit 2" {
+	echo 'a: [' >broken.yaml
+	echo '{ "a":' >broken.json
+	echo 'kind: Service' >service.yaml
+	echo '{"containerDefinitions": [1]}' >odd.json
+	echo 'services: {data: {image: [1]}}' >odd.yaml
+	: >empty
+	mkdir folder
+	for file in none broken.yaml broken.json service.yaml odd.json odd.yaml empty folder; do
+		run -2 --separate-stderr "$doctor" "$file"
+		[ -z "$output" ]
+		[[ $stderr == "doctor: $file: read: "* ]]
+		[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	done
+	# The others are still looked at.
+	bad_files
+	run -2 "$doctor" task.json odd.json
+	[[ ${lines[0]} == 'task.json: data: ecs-essential '* ]]
+}
+
+@test "usage is refused in one line, with exit 2" {
+	for arguments in '' '--data' '--size many task.json' '--bundle none task.json' '--dest' '--list-rules task.json' '--nonsense'; do
+		# shellcheck disable=SC2086 # a list of arguments
+		run -2 --separate-stderr "$doctor" $arguments
+		[ -z "$output" ]
+		[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	done
+}
