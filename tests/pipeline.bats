@@ -1,0 +1,362 @@
+#!/usr/bin/env bats
+# From a data repository to an app's task definition: what is published, what is tested before it is deployed,
+# and that the written-down pipelines are the commands that run here.
+
+load helpers
+load engine
+
+mount=/usr/share/nginx/html
+pipeline=$top/docker/pipeline
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR" || return 1
+	engine_up
+	# shellcheck source=scripts/registry.sh
+	. "$top/scripts/registry.sh"
+	registry_start "$PWD" 3>&- 4>&-
+	echo "$registry_pid" >registry.pid
+	disown "$registry_pid"
+	nginx=$(nginx_image "$PWD")
+	small_tree site
+	docker build -q --build-arg "BASE=$nginx" -t "$run-app" -f "$top/docker/app.Dockerfile" "$top/docker" >/dev/null
+	"$top/scripts/publish-data" --image "$registry/site" --revision v1 --source site --dest "$mount" \
+		-- --base scratch --level 3 >release.json
+	# jq is quicker with JSON than yq with YAML.
+	for file in data/buildspec data/workflow app/buildspec app/deploy.buildspec app/workflow; do
+		yq . "$pipeline/$file.yml" >"${file/\//.}.json"
+	done
+	export registry
+}
+
+teardown_file() {
+	cd "$BATS_FILE_TMPDIR" || return 1
+	[ ! -s registry.pid ] || kill "$(cat registry.pid)" || :
+	engine_down
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	share=$BATS_FILE_TMPDIR
+	release=$share/release.json
+	publish=("$top/scripts/publish-data" --image "$registry/site" --revision v1 --source "$share/site" --dest "$mount")
+	pair=("$top/scripts/test-pair" --release "$release" --app "$run-app" --page index.html)
+}
+
+# One line on standard error, nothing on standard output, exit status 2.
+refuses() { # SCRIPT ARGUMENT...
+	run --separate-stderr "$@"
+	if [ "$status" -ne 2 ] || [ -n "$output" ] || [ "$(wc -l <<<"$stderr")" -ne 1 ] || [ -z "$stderr" ]; then
+		printf '%s\n' "$*" "status $status" "$output" "$stderr" >&2
+		return 1
+	fi
+}
+
+# The last line names the script, OBJECT and why.
+fails() { # PART... -- COMMAND...
+	local parts=()
+	while [ "$1" != -- ]; do
+		parts+=("$1")
+		shift
+	done
+	shift
+	run -1 --separate-stderr "$@"
+	for part in "${parts[@]}"; do
+		[[ ${stderr##*$'\n'} == *"$part"* ]] || {
+			printf 'no "%s" in: %s\n' "$part" "$stderr" >&2
+			return 1
+		}
+	done
+}
+
+# Nothing of test-pair's is left in the engine.
+is_clean() {
+	[ -z "$(docker ps -aq --filter name=decant-pair)" ]
+	[ -z "$(docker volume ls -q --filter name=decant-pair)" ]
+}
+
+# ---- publish-data -------------------------------------------------------------------------------
+
+@test "publish-data pushes an image and says which, with the bundle in it" {
+	pack "$share/site" b.tar.zst --dest "$mount" --level 3 --revision v1
+	"$decant" info b.tar.zst >info
+	field() {
+		sed -n "s/^$1: //p" info
+	}
+	[ "$(jq -r 'keys_unsorted | join(" ")' "$release")" = 'image bundle revision dest sizes' ]
+	[ "$(jq -r .bundle "$release")" = "$(field bundle)" ]
+	[ "$(jq -r .revision "$release")" = v1 ]
+	[ "$(jq -r .dest "$release")" = "$mount" ]
+	[ "$(jq .sizes.packed "$release")" -eq "$(stat -c %s b.tar.zst)" ]
+	[ "$(jq .sizes.unpacked "$release")" -eq "$(field bytes)" ]
+	[ "$(jq .sizes.disk "$release")" -eq "$(field disk)" ]
+	# The root counts, and a hard link is an entry, too.
+	[ "$(jq .sizes.entries "$release")" -eq "$(find "$share/site" | wc -l)" ]
+
+	# The digest is the registry's own.
+	image=$(jq -r .image "$release")
+	[[ $image == "$registry/site@sha256:"* ]]
+	curl -fsS -o manifest -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \
+		-H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/site/manifests/v1"
+	[ "sha256:$(sha256sum manifest | cut -d ' ' -f 1)" = "${image#*@}" ]
+}
+
+@test "publish-data refuses what it cannot use, before it builds anything" {
+	refuses "$top/scripts/publish-data"
+	for option in --image --revision --source --dest --output; do
+		refuses "${publish[@]}" "$option"
+		refuses "${publish[@]}" "$option" ''
+		[[ $stderr == "publish-data: $option: "* ]]
+	done
+	for image in site:v1 "$registry/site:v1" "site@sha256:0" -site 'a b' site/ a//b; do
+		refuses "${publish[@]}" --image "$image"
+		[[ $stderr == *"$image"* ]]
+	done
+	for revision in -v1 .v1 'v 1' v/1 v:1 "$(printf '%0129d' 0)"; do
+		refuses "${publish[@]}" --revision "$revision"
+	done
+	refuses "${publish[@]}" --source none
+	refuses "${publish[@]}" --output none/release.json
+	refuses "${publish[@]}" --output "$PWD"
+	# What build-image has to say comes from build-image.
+	refuses "${publish[@]}" --dest relative
+	refuses "${publish[@]}" -- --no-such-option
+	refuses "${publish[@]}" -- --level 99
+}
+
+@test "publish-data without a registry: exit 1, and the release that was there stays" {
+	mkdir out
+	echo old >out/release.json
+	fails 127.0.0.1:1/site push -- "${publish[@]}" --image 127.0.0.1:1/site --output out/release.json -- --base scratch
+	[ "$(cat out/release.json)" = old ]
+	[ "$(ls out)" = release.json ]
+	docker image rm -f 127.0.0.1:1/site:v1 >/dev/null
+	fails "$PWD/none" connect -- env DOCKER_HOST="unix://$PWD/none" "${publish[@]}"
+}
+
+# ---- test-pair ----------------------------------------------------------------------------------
+
+@test "test-pair runs the release, then the app, and compares pages" {
+	run -0 "${pair[@]}" --page css/a.css --page "css/home=index.html" -- --read-only --tmpfs /tmp
+	grep -qx "filled: $mount: bundle $(jq -r .bundle "$release")" <<<"$output"
+	[ "$(grep -c '^same bytes: /' <<<"$output")" -eq 3 ]
+	is_clean
+}
+
+@test "test-pair fails when the app does not serve a page as it was packed" {
+	# Another file's name, another file's content, a name that the app does not know.
+	fails css/none find -- "${pair[@]}" --page css/none
+	fails /index.html compare -- "${pair[@]}" --page index.html=css/a.css
+	fails /nothing get -- "${pair[@]}" --page nothing=index.html
+	is_clean
+}
+
+@test "test-pair fails when the release is not what it says" {
+	jq '.bundle = "0123456789abcdef0123456789abcdef"' "$release" >other.json
+	fails 0123456789abcdef0123456789abcdef "$(jq -r .bundle "$release")" -- "${pair[@]}" --release other.json
+	jq '.image |= sub("sha256:.*"; "sha256:" + "0" * 64)' "$release" >none.json
+	fails 0000000000000000 pull -- "${pair[@]}" --release none.json
+	is_clean
+}
+
+@test "test-pair fails when the data container fails, and does not start the app" {
+	container=$(docker create "$(jq -r .image "$release")")
+	docker cp -q "$container:/bundle/site.tar.zst" site.tar.zst 2>/dev/null
+	docker rm -v "$container" >/dev/null
+	damage site.tar.zst 200
+	printf 'FROM %s\nCOPY site.tar.zst /bundle/site.tar.zst\n' "$(jq -r .image "$release")" >Dockerfile
+	docker build -q -t "$registry/damaged" . >/dev/null
+	docker push -q "$registry/damaged" >/dev/null
+	jq --arg image "$(docker image inspect --format '{{index .RepoDigests 0}}' "$registry/damaged")" '.image = $image' \
+		"$release" >damaged.json
+	fails "$registry/damaged" 'exit 10' -- "${pair[@]}" --release damaged.json
+	[[ $stderr == *'decant: /bundle/site.tar.zst: '* ]]
+	docker image rm -f "$registry/damaged" >/dev/null
+	is_clean
+}
+
+@test "test-pair fails when the app ends, or listens elsewhere" {
+	# What follows -- goes to docker run.
+	fails "$run-app" 'the app ended' -- "${pair[@]}" -- --entrypoint false
+	fails "$run-app" 'no answer within 1 seconds' -- "${pair[@]}" --port 8081 --timeout 1
+	fails no-such-image pull -- "${pair[@]}" --app "$registry/no-such-image"
+	is_clean
+}
+
+@test "test-pair refuses what it cannot use, before it runs anything" {
+	refuses "$top/scripts/test-pair"
+	refuses "$top/scripts/test-pair" --release "$release" --app "$run-app"
+	for option in --release --app --page --port --timeout; do
+		refuses "${pair[@]}" "$option"
+		[[ $stderr == "test-pair: $option: "* ]]
+	done
+	for page in /index.html ../a a/../b 'a b' 'a?b' a//b a=b=c =a a= a/; do
+		refuses "${pair[@]}" --page "$page"
+	done
+	for port in x 0 123456 -1 80x; do
+		refuses "${pair[@]}" --port "$port"
+		refuses "${pair[@]}" --timeout "$port"
+	done
+	refuses "${pair[@]}" --app '-x'
+	refuses "${pair[@]}" --release none.json
+}
+
+@test "test-pair says what is wrong with a release" {
+	printf '{' >broken.json
+	refuses "${pair[@]}" --release broken.json
+	[[ $stderr == *': not JSON' ]]
+	: >empty.json
+	refuses "${pair[@]}" --release empty.json
+	echo '[]' >list.json
+	refuses "${pair[@]}" --release list.json
+	cat "$release" "$release" >two.json
+	refuses "${pair[@]}" --release two.json
+	jq '.image |= sub("@.*"; ":v1")' "$release" >tag.json
+	refuses "${pair[@]}" --release tag.json
+	[[ $stderr == *': no usable image' ]]
+	jq 'del(.bundle) | .dest = "srv"' "$release" >keys.json
+	refuses "${pair[@]}" --release keys.json
+	[[ $stderr == *': no usable bundle, dest' ]]
+}
+
+# ---- the whole ----------------------------------------------------------------------------------
+
+@test "two repositories, one pipeline: published, tested, deployed, stopped, taken back" {
+	"$top/scripts/pipeline-demo" --no-bootstrap --keep out >log 2>&1 || {
+		cat log
+		return 1
+	}
+	image() { # CONTAINER NAME
+		jq -r --arg name "$1" '.containerDefinitions[] | select(.name == $name).image' "out/$2.rendered.json"
+	}
+	for n in 1 2; do
+		[ "$(image data "deploy-$n")" = "$(jq -r .image "out/r$n.data.json")" ]
+		[[ $(image app "deploy-$n") == *@sha256:* ]]
+		[ "$(jq -r '.containerDefinitions[] | select(.name == "app").dependsOn[0].condition' "out/deploy-$n.rendered.json")" = SUCCESS ]
+	done
+	# One release differs from the other in one image, and what came back is what was.
+	[ "$(diff out/deploy-1.rendered.json out/deploy-2.rendered.json | grep -c '^>')" -eq 1 ]
+	[ "$(image data deploy-1)" != "$(image data deploy-2)" ]
+	cmp out/deploy-1.rendered.json out/deploy-3.rendered.json
+	[ -e out/r3.data.json ]
+	[ "$(find out -type f | wc -l)" -eq 6 ]
+	grep -q '^test-pair: css/site.css: ' log
+	is_clean
+	docker image ls --format '{{.Repository}}' >images
+	grep -qx "$registry/site" images
+	refute grep '/site-data$\|/site-app$' images
+}
+
+@test "pipeline-demo refuses a folder that is there" {
+	mkdir out
+	refuses "$top/scripts/pipeline-demo" --keep out
+	refuses "$top/scripts/pipeline-demo" --keep
+}
+
+# ---- what is written down -----------------------------------------------------------------------
+
+# Each file as JSON: data.buildspec and so on.
+json() { # NAME
+	echo "$share/$1.json"
+}
+
+pipelines() {
+	printf '%s\n' data.buildspec data.workflow app.buildspec app.deploy.buildspec app.workflow
+}
+
+# The commands that the demo runs, or their like.
+build_of() { # BUILDSPEC, or WORKFLOW JOB
+	case $1 in
+	*buildspec) jq -r '.phases.build.commands[]' "$(json "$1")" ;;
+	*) jq -rj --arg job "$2" '.jobs[$job].steps[] | select(.id == "build").run' "$(json "$1")" ;;
+	esac
+}
+
+all_commands() { # NAME
+	jq -r '(.phases // {} | .[].commands[]), (.jobs // {} | .[].steps[].run // empty)' "$(json "$1")"
+}
+
+@test "the workflows run the commands of the buildspecs, which are those that the demo runs" {
+	for words in 'data.buildspec data.workflow publish' 'app.buildspec app.workflow check' \
+		'app.deploy.buildspec app.workflow deploy'; do
+		read -r buildspec workflow job <<<"$words"
+		build_of "$buildspec" >one
+		[ "$(wc -l <one)" -ge 3 ]
+		build_of "$workflow" "$job" | diff one -
+	done
+	grep -q scripts/publish-data <(build_of data.buildspec)
+	grep -q scripts/test-pair <(build_of app.buildspec)
+	grep -q scripts/ecs-task-definition <(build_of app.buildspec)
+}
+
+@test "every command of a pipeline is shell, and the scripts that it names are there" {
+	pipelines | while read -r file; do
+		all_commands "$file" >commands
+		[ -s commands ]
+		shellcheck -s sh -S warning -e SC2155 commands
+		grep -o 'DECANT/scripts/[a-z-]*' commands | sed 's,DECANT/,,' | sort -u >named || :
+		while read -r script; do
+			[ -x "$top/$script" ]
+		done <named
+	done
+}
+
+@test "buildspecs have what CodeBuild asks for, and leave nothing for after a failure" {
+	for file in data.buildspec app.buildspec app.deploy.buildspec; do
+		jq -e '.version == 0.2
+			and (.phases | keys - ["install", "pre_build", "build"] == [])
+			and (.phases | all(.[]; .commands | type == "array" and all(.[]; type == "string")))
+			and (keys - ["version", "env", "phases", "artifacts"] == [])' "$(json "$file")"
+	done
+	# The deploy stage gets what it needs from the stage before it.
+	jq -e '.artifacts.files == ["rendered.json", "deploy.buildspec.yml"]' "$(json app.buildspec)"
+}
+
+@test "two checkouts of one commit give one bundle" {
+	git init -q data
+	cp -a "$share/site" data/site
+	git -C data add -A
+	git -C data -c user.name=a -c user.email=a@example.org commit -qm one
+	build_of data.buildspec | grep '^export SOURCE_DATE_EPOCH=' >epoch
+	for n in 1 2; do
+		git clone -q data "$n"
+		touch -d "204$n-01-01" "$n/site/index.html" "$n/site/css" "$n/site"
+		(
+			cd "$n"
+			. ../epoch
+			"$decant_pack" --quiet -o "../$n.tar.zst" site
+		)
+	done
+	cmp 1.tar.zst 2.tar.zst
+}
+
+@test "workflows have what GitHub asks for: triggers, runners, and steps that either use or run" {
+	for file in data.workflow app.workflow; do
+		# YAML 1.1 reads the key `on` as true.
+		jq -e '(.on // .true).push.branches == ["main"]
+			and .permissions.contents == "read"
+			and (.jobs | length > 0 and all(.[]; ."runs-on" and (.steps | length > 0)))
+			and ([.jobs[].steps[] | has("uses") != has("run")] | all)
+			and ([.jobs[].steps[].uses // empty | test("^[a-z-]+/[a-z-]+@v[0-9]+$")] | all)' "$(json "$file")"
+	done
+	# A release that fails the check is not deployed, and a proposal never is.
+	jq -e '.jobs.deploy.needs == "check" and .jobs.deploy.if == "github.ref == '"'refs/heads/main'"'"' \
+		"$(json app.workflow)"
+}
+
+@test "every variable of a pipeline's commands comes from somewhere" {
+	pipelines | while read -r file; do
+		all_commands "$file" | grep -oE '\$\{?[A-Z_]+' | tr -d '${' | sort -u >used
+		[ -s used ]
+		# Set in the file, told at its top to be set in the project, set by a command, or the service's own.
+		{
+			jq -r '(.env.variables // {} | keys[]), (.jobs // {} | .[] | (.env // {}), (.steps[].env // {}) | keys[])' \
+				"$(json "$file")"
+			sed '/^#/!q' "$pipeline/${file/.//}.yml" | grep -oE '[A-Z_]{3,}'
+			all_commands "$file" | sed -n 's/^export \([A-Z_]*\)=.*/\1/p'
+			echo CODEBUILD_RESOLVED_SOURCE_VERSION
+		} | sort -u >known
+		comm -23 used known >missing
+		cat missing
+		[ ! -s missing ]
+	done
+}
