@@ -24,10 +24,15 @@ setup() {
 	image=$top/scripts/build-image
 }
 
-@test "there are the scripts that the documents name" {
-	for script in scripts/bootstrap scripts/build-image scripts/demo scripts/test docker/rootfs; do
-		[ -x "$top/$script" ]
-	done
+@test "all that the README names in scripts and docker is there" {
+	grep -oE '(scripts|docker|tests)/[a-z0-9][A-Za-z0-9./-]*[A-Za-z0-9]' "$top/README.md" | sort -u >names
+	[ "$(wc -l <names)" -ge 10 ]
+	while read -r name; do
+		[ -e "$top/$name" ] || {
+			echo "README.md: $name: is not there"
+			exit 1
+		}
+	done <names
 }
 
 @test "every script explains itself with --help, on standard output, and exits 0" {
