@@ -9,8 +9,10 @@ load helpers
 	[ -n "${DECANT_TEST_ALL:-}" ] || skip "minutes long: scripts/test --all"
 	"$top/scripts/bench" --no-bootstrap --runs 1 --out "$PWD/report" fill verify
 	for tool in decant floor tar unsquashfs busybox rsync xxhsum sha256sum; do
-		grep -qE "^\| $tool \| [0-9.]+ \| [0-9.–]+ \| [0-9.]+× \|" report/report.md
+		grep -qE "^\| docs \| (ext4|tmpfs) \| $tool \| [0-9.]+ \| [0-9.]+–[0-9.]+ \|" report/report.md
 	done
+	grep -qE '^\|  \|( [a-z0-9]+ \|)+$' report/report.md
+	grep -qE '^\| docs, ext4 \| [0-9.]+ s \|( [0-9.]+× \|)+$' report/report.md
 	grep -q '<svg' report/fill-ext4.svg
 	jq -es 'length >= 17 and all(.wall > 0)' report/results.jsonl
 }

@@ -44,15 +44,15 @@ part_fill() {
 part_one() {
 	fillers='decant tar bsdtar unsquashfs casync erofs busybox rsync'
 	threads=1
-	for data in icons docs; do
+	for quota in icons:100 docs:100 docs:25; do
+		data=${quota%:*}
+		percent=${quota#*:}
 		# shellcheck disable=SC2086
 		ready "$data" $fillers
-		for percent in 100 25; do
-			quota_begin "$percent" || fail "$percent % of a CPU" 'make a cgroup' 'no controller for it here'
-			# shellcheck disable=SC2086
-			turns fill_once "fill, $percent % of a CPU" tmpfs "$data" $fillers
-			quota_end
-		done
+		quota_begin "$percent" || fail "$percent % of a CPU" 'make a cgroup' 'no controller for it here'
+		# shellcheck disable=SC2086
+		turns fill_once "fill, $percent % of a CPU" tmpfs "$data" $fillers
+		quota_end
 	done
 	threads=$(nproc)
 }

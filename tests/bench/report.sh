@@ -3,7 +3,7 @@
 
 machine() {
 	echo "- $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs," \
-		"$(awk '/^MemTotal/ { printf "%.0f", $2 / 1e6 }' /proc/meminfo) GB; Linux $(uname -r)"
+		"$(awk '/^MemTotal/ { printf "%.0f", $2 / 1e6 }' /proc/meminfo) GB; Linux $(uname -r | sed 's/[^0-9.].*//')"
 	echo "- decant $("$decant" --version | head -n 1 | cut -d ' ' -f 2-), $(stat -c %s "$decant") bytes"
 	for package in tar libarchive-tools squashfs-tools casync erofs-utils busybox-static rsync zstd \
 		docker.io; do
@@ -33,13 +33,12 @@ chart() { # VOLUME
 }
 
 report() { # PART...
-	cp "$results" "$out/results.jsonl"
 	{
 		echo '# decant beside its peers'
 		echo
-		echo "Made by \`scripts/bench${full:+ --full}\`, parts: $*. Seconds; the second figure is how many" \
-			"times as long as decant it took. Memory is the peak of the largest process. \`floor\` is no copier: it writes the same files from memory with" \
-			"the fewest system calls, and checks nothing."
+		echo "Made by \`scripts/bench${full:+ --full}\`. In the tables decant stands with its seconds, the others with how many" \
+			"times as long they took. \`floor\` is no copier: it writes the same files from memory with the" \
+			"fewest system calls, and checks nothing."
 		echo
 		machine
 		echo
