@@ -1,6 +1,7 @@
 # What scripts/doctor does: how each rule is found in a task definition, a compose file or a
 # pod. Inputs: {file, documents} for each file. Arguments: $data (a container's name or ""), $dest (where
-# decant fills, or ""), $size (bytes on disk, or null), $list (print the rules instead).
+# decant fills, or ""), $size (bytes on disk, or null), $fargate (the task is for Fargate, whatever it says), $list
+# (print the rules instead).
 
 include "doctor-rules";
 include "doctor-model";
@@ -59,7 +60,9 @@ def add_roles:
 		# A volume that nobody shares, such as one for /tmp, does not matter beside one that somebody does.
 		| .filled = (if .filled == [] then $mine else .filled end)
 		| .filled as $filled
-		| .consumers = [$others[] | select(
+		# What the data container itself waits for has made the volume ready for it, and reads nothing.
+		| [.waits[] | select(.condition | IN(($model.end // [])[])) | .name] as $before
+		| .consumers = [$others[] | select(.name | IN($before[]) | not) | select(
 			any(.from[]; .name == $one.name) or any(.mounts[]; .id | IN($filled[])))]];
 
 # ---- rules that all three have ----------------------------------------------------------------------
@@ -74,7 +77,24 @@ def destination:
 		+ [.environment.DECANT_DEST | select(type == "string")] + [$dest | select(. != "")]
 	| first // "" | if placeholder then "" else . end;
 
-def fills: .command | length == 0 or (.[0] | . == "fill" or startswith("-") or endswith(".zst"));
+def fills: length == 0 or (.[0] | . == "fill" or startswith("-") or endswith(".zst"));
+
+# What decant is told, a list for each time that it is called. A shell's line counts, too; there a word may have quotes.
+def decant_word: "(^|[^A-Za-z0-9_.-])decant(?![A-Za-z0-9_.-])";
+def command_line: .entry + .command | join(" ");
+def calls:
+	if .entry == [] then [.command]
+	else [command_line | match(decant_word + "([^;&|]*)"; "g").captures[1].string | gsub("[\"']"; "") | words] end;
+
+# What a shell does after decant, so that its failure is not the container's.
+def hides_failure: command_line | test(decant_word + "[^;&|]*(\\|\\||;) *(true|:|exit 0)([ ;\"']|$)");
+
+# A container that others wait for to end, and that writes what $one fills without waiting for it.
+def rivals($model; $one):
+	.name as $name
+	| any(.mounts[]; (.id | IN($one.filled[])) and (.ro | not))
+	and any($model.containers[].waits[]; .name == $name and (.condition | IN(($model.end // [])[])))
+	and (any(.waits[]; .name == $one.name) | not);
 
 def common_data:
 	.kind as $kind
@@ -83,10 +103,12 @@ def common_data:
 	| ($model | at($one.name)) as $where
 	| (.mounts[] | select((.id | IN($one.filled[])) and .ro)
 		| finding($where; "\($kind)-data-read-only"; "\(.path) is read-only, and decant has to write it: remove the flag here")),
-	(select(.entry != [] and (any(.entry[], .command[]; test("(^|[ /])decant\\b")) | not))
+	(select(.entry != [] and (command_line | test(decant_word) | not))
 		| finding($where; "\($kind)-entry-point"; "it replaces decant, so nothing is filled: remove \($model.set_entry)")),
-	(select(.entry == [] and (fills | not))
-		| finding($where; "\($kind)-command"; "decant gets \"\(.command[0])\" as its first argument and does not fill: remove \($model.set_command)")),
+	(calls | select(. != [] and (any(fills) | not))
+		| finding($where; "\($kind)-command"; "decant gets \"\(.[0][0])\" as its first argument and does not fill: remove \($model.set_command)")),
+	(select(hides_failure)
+		| finding($where; "\($kind)-command"; "the shell ends well when decant failed: remove what stands after it")),
 	(select(.memory != null and .memory < 33554432)
 		| finding($where; "\($kind)-memory"; "give it 32 MiB or more")),
 	(select(.user != "" and (.user | test("^[0-9]+(:[0-9]+)?$") or placeholder | not))
@@ -106,7 +128,10 @@ def common_consumers:
 	| .data[] | . as $one
 	| .consumers[] | . as $consumer
 	| ($model | at($consumer.name)) as $where
-	| (select(any(.mounts[]; (.id | IN($one.filled[])) and (.ro | not)) or any(.from[]; .name == $one.name and (.ro | not)))
+	| (select(rivals($model; $one))
+		| finding($where; "\($kind)-second-writer"; "it writes the volume that \($one.name) fills, and nothing says which is first: one volume for each")),
+	(select(any(.mounts[]; (.id | IN($one.filled[])) and (.ro | not)) or any(.from[]; .name == $one.name and (.ro | not)))
+		| select(rivals($model; $one) | not)
 		| finding($where; "\($kind)-read-only"; "it can change what \($one.name) filled: set \($model.set_ro)")),
 	(.mounts[] | select(.id | IN($one.filled[])) | . as $mount
 		| select(any($one.mounts[]; .id == $mount.id) and (any($one.mounts[]; .id == $mount.id and .path == $mount.path) | not))
@@ -150,7 +175,7 @@ def common_waits:
 	.kind as $kind
 	| . as $model
 	| [.containers[].name] as $names
-	| (.data[] | . as $one | .consumers[] | . as $consumer
+	| (.data[] | . as $one | .consumers[] | select(rivals($model; $one) | not) | . as $consumer
 		| [.waits[] | select(.name == $one.name)]
 		| if length == 0 then
 			finding($consumer.name; "\($kind)-depends-on"; "it reads what \($one.name) fills: add \($model.set_depends) on \($one.name) with \($model.set_condition), here, not only by way of others")
@@ -217,11 +242,15 @@ def ecs_rules:
 	. as $model
 	| .raw as $task
 	| ([$task.requiresCompatibilities | list[], (if $task.requiresCompatibilities == null then $task.compatibilities | list[] else empty end)]
-		| any(. == "FARGATE")) as $fargate
+		| any(. == "FARGATE") or $fargate) as $fargate
 	| common, common_waits,
 	(if $fargate then fargate_rules else empty end),
 	(.data[] | select(.raw.essential != false)
 		| finding(.name; "ecs-essential"; "it ends, and would end the task: set \"essential\": false")),
+	(.containers[] | select(.raw.essential != false) | .name as $name
+		| select(any($model.data[]; .name == $name) | not)
+		| select(any($model.containers[].waits[]; .name == $name and (.condition | IN($model.end[]))))
+		| finding($name; "ecs-essential"; "others wait for its end, which ECS refuses of an essential container: set \"essential\": false")),
 	(.containers[] | . as $one | .waits[] | select(.condition == "HEALTHY") | .name as $name
 		| select(any($model.containers[]; .name == $name and .raw.healthCheck == null))
 		| select(any($model.data[]; .name == $name) | not)
@@ -271,6 +300,8 @@ def compose_rules:
 	(.data[] | select((.raw.restart | IN("always", "unless-stopped")) or
 			(.raw.deploy.restart_policy != null and (.raw.deploy.restart_policy.condition // "any") == "any"))
 		| finding(.name; "compose-restart"; "it never counts as completed: set restart: \"no\"")),
+	(.data[] | select(.raw.entrypoint != null and .entry == [])
+		| finding(.name; "compose-entry-point"; "an empty one takes decant away, too: remove entrypoint")),
 	(.data[] | select([.raw.scale, .raw.deploy.replicas] | any(type == "number" and . > 1))
 		| finding(.name; "compose-replicas"; "they wait for each other's lock: one is enough")),
 	(.data[] | . as $one | .consumers[] | . as $consumer | .mounts[]

@@ -63,6 +63,86 @@ judge() { # KIND, which is bad or good
 	[ "$(cat "$BATS_FILE_TMPDIR"/cases/*.good | wc -l)" -eq "$(wc -l <"$BATS_FILE_TMPDIR/rules")" ]
 }
 
+# Other forms of the same mistakes: each must be found as RULE, and with it nothing else. RULE none: all is well.
+finds() { # KIND ARGUMENT... (standard input: RULE JQ-PROGRAM)
+	local kind=$1 rule program
+	shift
+	while read -r rule program; do
+		jq "def data: $data; def web: $web; $program" "$BATS_FILE_TMPDIR/$kind.json" >file.json
+		"$doctor" --json "$@" file.json | jq -r .rule | sort -u >found
+		if [ "$(tr '\n' ' ' <found | sed 's/ $//')" != "${rule/none/}" ]; then
+			echo "not $rule, but $(cat found): $program" >&2
+			return 1
+		fi
+	done
+}
+
+@test "the same mistakes are found in other forms in a task definition" {
+	data='.containerDefinitions[0]' web='.containerDefinitions[1]'
+	# Whoever is waited for to end, not only the data container. A second writer, that nobody calls data.
+	finds ecs <<-'END'
+		ecs-essential .containerDefinitions += [{name: "migrate", image: "a@sha256:0"}] | web.dependsOn += [{containerName: "migrate", condition: "SUCCESS"}]
+		none .containerDefinitions += [{name: "migrate", image: "a@sha256:0", essential: false}] | web.dependsOn += [{containerName: "migrate", condition: "SUCCESS"}]
+		none .containerDefinitions += [{name: "agent", image: "a@sha256:0"}] | web.dependsOn += [{containerName: "agent", condition: "START"}]
+		ecs-second-writer .containerDefinitions += [data | .name = "fonts" | .image = "a@sha256:0"] | web.dependsOn += [{containerName: "fonts", condition: "SUCCESS"}]
+		none .containerDefinitions += [data | .name = "owner" | .image = "a@sha256:0"] | data.dependsOn = [{containerName: "owner", condition: "SUCCESS"}]
+		ecs-read-only .containerDefinitions += [data | .name = "gzip" | .image = "a@sha256:0" | .dependsOn = [{containerName: "data", condition: "SUCCESS"}]] | web.dependsOn += [{containerName: "gzip", condition: "SUCCESS"}]
+		ecs-depends-on web |= (del(.mountPoints, .dependsOn) | .volumesFrom = [{sourceContainer: "data", readOnly: true}])
+		ecs-read-only web |= (del(.mountPoints) | .volumesFrom = [{sourceContainer: "data"}])
+		ecs-condition web.dependsOn[0].condition = "success"
+		ecs-start-timeout-range data.startTimeout = 0
+		ecs-start-timeout-range web.startTimeout = 121
+		ecs-ephemeral-range .ephemeralStorage.sizeInGiB = 201
+		ecs-command data.entryPoint = ["/decant"] | data.command = ["verify"]
+		ecs-command data.entryPoint = ["/decant", "info"]
+		ecs-command data.entryPoint = ["sh", "-c"] | data.command = ["/decant verify"]
+		ecs-command data.entryPoint = ["sh", "-c"] | data.command = ["/decant fill || true"]
+		ecs-command data.entryPoint = ["sh", "-c", "/decant; exit 0"]
+		none data.entryPoint = ["sh", "-c"] | data.command = ["/decant verify || /decant fill || exit 1"]
+		none data.entryPoint = ["/decant"] | data.command = ["fill", "--keep-releases", "2"]
+		none data.entryPoint = ["/decant"]
+		ecs-entry-point data.entryPoint = ["/usr/bin/decanter"]
+		ecs-entry-point data.entryPoint = ["/decant-pack"]
+	END
+	# Without the option nothing says that this is for Fargate.
+	finds ecs <<-'END'
+		none del(.requiresCompatibilities) | data.startTimeout = 600 | .volumes[0].host = {sourcePath: "/mnt"}
+	END
+	finds ecs --fargate <<-'END'
+		ecs-start-timeout-range del(.requiresCompatibilities) | data.startTimeout = 600
+		ecs-host-path del(.requiresCompatibilities) | .volumes[0].host = {sourcePath: "/mnt"}
+		none del(.requiresCompatibilities)
+	END
+	finds ecs --size 9000000000 <<-'END'
+		ecs-ephemeral-size .ephemeralStorage.sizeInGiB = 25
+		none .ephemeralStorage.sizeInGiB = 26
+	END
+	finds ecs --dest /srv/www <<-'END'
+		ecs-dest .
+		none (data, web) |= (.mountPoints[0].containerPath = "/srv/www")
+	END
+}
+
+@test "the same mistakes are found in other forms in a compose file" {
+	data=.services.data web=.services.web
+	finds compose <<-'END'
+		compose-restart data.restart = "always"
+		compose-restart data.deploy.restart_policy = {}
+		none data.deploy.restart_policy.condition = "on-failure"
+		compose-condition web.depends_on.data = {}
+		compose-condition web.depends_on.data.condition = "service_healthy"
+		compose-entry-point data.entrypoint = []
+		compose-entry-point data.entrypoint = ""
+		none data.entrypoint = null
+		compose-entry-point data.entrypoint = "sh -c 'cp -a /pages /srv'"
+		compose-command data.entrypoint = "sh -c 'decant fill || true'"
+		none data.entrypoint = "sh -c 'decant fill'"
+		compose-second-writer .services.fonts = (data | .image = "fonts" | .volumes[0].volume.nocopy = true) | web.depends_on.fonts = web.depends_on.data
+		none .services.owner = (data | .image = "owner") | data.depends_on.owner = web.depends_on.data
+		compose-read-only web |= (del(.volumes) | .volumes_from = ["data"])
+	END
+}
+
 # A bad file of each kind, in the form in which people write it.
 bad_files() {
 	jq 'del(.containerDefinitions[0].essential)' "$fixtures/ecs.json" >task.json

@@ -220,7 +220,7 @@ is_clean() {
 
 # ---- the whole ----------------------------------------------------------------------------------
 
-@test "two repositories, one pipeline: published, tested, deployed, stopped, taken back" {
+@test "two repositories, one pipeline: published, tested, run, stopped, taken back" {
 	"$top/scripts/pipeline-demo" --no-bootstrap --keep out >log 2>&1 || {
 		cat log
 		return 1
@@ -239,7 +239,22 @@ is_clean() {
 	cmp out/deploy-1.rendered.json out/deploy-3.rendered.json
 	[ -e out/r3.data.json ]
 	[ "$(find out -type f | wc -l)" -eq 6 ]
+	# Tasks ran, each with the page of its release, and only after the data container was done.
+	[ "$(grep '^served: the page of ' log | tr -dc 'r12\n' | tr '\n' ' ')" = 'rr1 rr2 rr1 ' ]
+	grep -E '^ecs-local: (data: (started|ended)|app: (started|not started))' log | sed 's/, 8080.*//' >tasks
+	ended() { # STATUS WHAT-THE-APP-DID
+		printf 'ecs-local: %s\n' 'data: started' "data: ended, exit status $1" "app: $2"
+	}
+	{
+		for _ in 1 2 3; do ended 0 started; done
+		ended 10 'not started: it waits for data (SUCCESS), which ended with exit status 10'
+	} | diff - tasks
+	# What was stopped, was for its own reason.
 	grep -q '^test-pair: css/site.css: ' log
+	grep -qx 'stopped: data-r3 was not merged' log
+	grep -q '^rendered.json: app: ecs-start-timeout-range (error): ' log
+	grep -qx 'stopped: proposal-slow was not merged' log
+	[ -z "$(docker ps -aq --filter label=decant.ecs-local)" ]
 	is_clean
 	docker image ls --format '{{.Repository}}' >images
 	grep -qx "$registry/site" images
@@ -250,6 +265,8 @@ is_clean() {
 	mkdir out
 	refuses "$top/scripts/pipeline-demo" --keep out
 	refuses "$top/scripts/pipeline-demo" --keep
+	refuses "$top/scripts/pipeline-demo" --no-such-option
+	refuses "$top/scripts/pipeline-demo" out
 }
 
 # ---- what is written down -----------------------------------------------------------------------
@@ -286,6 +303,32 @@ all_commands() { # NAME
 	grep -q scripts/publish-data <(build_of data.buildspec)
 	grep -q scripts/test-pair <(build_of app.buildspec)
 	grep -q scripts/ecs-task-definition <(build_of app.buildspec)
+}
+
+@test "the app's pipeline ends when doctor finds an error in what it has rendered" {
+	# It comes last: nothing may make the definition anew behind its back.
+	build_of app.buildspec | tail -n 1 >doctor
+	grep -q 'scripts/doctor' doctor
+	export DECANT=$top
+	cp "$release" data.json
+	"$top/scripts/ecs-task-definition" --image "$(jq -r .image data.json)" --path "$mount" \
+		--app-image "registry.example/app@sha256:$(printf '1%.0s' {1..64})" "$pipeline/app/task-definition.json" >good.json
+	cp good.json rendered.json
+	run -0 sh -eu doctor
+	[ -z "$output" ]
+	# One that its own file shows, one that the release shows, and no file at all.
+	jq '(.containerDefinitions[] | select(.name == "data")).essential = true' good.json >rendered.json
+	run -1 sh -eu doctor
+	[[ $output == *ecs-essential* ]]
+	cp good.json rendered.json
+	jq '.sizes.disk = 30000000000' "$release" >data.json
+	run -1 sh -eu doctor
+	[[ $output == *ecs-ephemeral-size* ]]
+	jq '.dest = "/srv/www"' "$release" >data.json
+	run -1 sh -eu doctor
+	[[ $output == *ecs-dest* ]]
+	rm rendered.json
+	run -2 sh -eu doctor
 }
 
 @test "every command of a pipeline is shell, and the scripts that it names are there" {
