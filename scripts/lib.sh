@@ -2,6 +2,7 @@
 # What the scripts share. Sourced, never run; the script that sources it has set $name.
 #
 #   refuse, fail, say, need        messages and exits
+#   refuse_unreadable              what is no file to read from
 #   engine_start DIR, engine_stop  a Docker Engine: the one that answers, or a private one below DIR
 #   compose                        Compose v2 or docker-compose 1.29
 #   image_here NAME                the engine has an image, or can pull it
@@ -23,12 +24,25 @@ say() {
 	echo "$name: $*" >&2
 }
 
+# Stops when PATH is nothing to read from. A pipe is.
+refuse_unreadable() { # object action PATH
+	[ -n "$3" ] || refuse "$1" "$2" 'empty name'
+	[ ! -d "$3" ] || refuse "$1" "$2" 'is a directory'
+	[ -e "$3" ] || refuse "$1" "$2" 'no such file'
+	[ -r "$3" ] || refuse "$1" "$2" 'permission denied'
+}
+
 # Stops at the first of its arguments that is no command.
 need() {
 	for want; do
 		command -v "$want" >/dev/null 2>&1 ||
 			fail "$want" run "not found (scripts/bootstrap --demo installs it)"
 	done
+}
+
+# What yq had against a file, in one line.
+yq_reason() { # ITS-STANDARD-ERROR
+	tr '\n' ' ' <"$1" | sed 's/^yq: Error running jq: //; s/ *$//' | cut -c 1-200
 }
 
 # Runs a command that must not wait for a network for ever. busybox has timeout, too.

@@ -192,6 +192,9 @@ bad_files() {
 	run -1 "$doctor" - <compose.yaml
 	[[ $output == '-: web: compose-condition '* ]]
 	printf '\n' | cat - task.json | run -1 "$doctor" -
+	# A pipe is read once, however often it is looked at.
+	run -1 "$doctor" <(cat task.json) <(cat compose.yaml)
+	[ "${#lines[@]}" -eq 2 ]
 	yq . compose.yaml >compose.json
 	run -1 "$doctor" compose.json
 	[ "${#lines[@]}" -eq 1 ]
@@ -232,7 +235,7 @@ bad_files() {
 	run -0 "$doctor" --bundle b.tar.zst "$fixtures/ecs.json" "$fixtures/compose.yaml" "$fixtures/k8s.yaml"
 	[ -z "$output" ]
 	pack tree c.tar.zst --dest /srv/www
-	run -1 "$doctor" --bundle c.tar.zst "$fixtures/ecs.json" "$fixtures/compose.yaml" "$fixtures/k8s.yaml"
+	run -1 "$doctor" --bundle=c.tar.zst "$fixtures/ecs.json" "$fixtures/compose.yaml" "$fixtures/k8s.yaml"
 	[ "$(grep -cE ': (ecs|compose|k8s)-dest \(error\)' <<<"$output")" -eq 3 ]
 	[ "${#lines[@]}" -eq 3 ]
 	sed 's/sizeLimit: 100Mi/sizeLimit: 4Ki/' "$fixtures/k8s.yaml" >pod.yaml
@@ -265,12 +268,17 @@ bad_files() {
 	echo 'services: {data: {image: [1]}}' >odd.yaml
 	: >empty
 	mkdir folder
-	for file in none broken.yaml broken.json service.yaml odd.json odd.yaml empty folder; do
+	head -c 300 /dev/zero >binary
+	ln -s nowhere dangling
+	for file in none broken.yaml broken.json service.yaml odd.json odd.yaml empty folder binary dangling ''; do
 		run -2 --separate-stderr "$doctor" "$file"
 		[ -z "$output" ]
-		[[ $stderr == "doctor: $file: read: "* ]]
+		[[ $stderr == "doctor: ${file:-FILE}: read: "* ]]
+		[[ $stderr != *'yq: '* ]]
 		[ "$(wc -l <<<"$stderr")" -eq 1 ]
 	done
+	run -2 "$doctor" folder
+	[[ $output == *': is a directory' ]]
 	# The others are still looked at.
 	bad_files
 	run -2 "$doctor" task.json odd.json
@@ -278,7 +286,8 @@ bad_files() {
 }
 
 @test "usage is refused in one line, with exit 2" {
-	for arguments in '' '--data' '--size many task.json' '--bundle none task.json' '--dest' '--list-rules task.json' '--nonsense'; do
+	for arguments in '' '--data' '--size many task.json' '--bundle none task.json' '--dest' '--dest=' '--list-rules task.json' '--nonsense' \
+		'--dest srv task.json' '--size=-1 task.json' '--data=' '--bundle=. task.json' '--strict=yes task.json'; do
 		# shellcheck disable=SC2086 # a list of arguments
 		run -2 --separate-stderr "$doctor" $arguments
 		[ -z "$output" ]

@@ -374,6 +374,13 @@ refuses() { # STATUS ARGUMENT...
 	task '{"name": "a", "run": "true"}'
 	refuses 2
 	refuses 2 absent.json
+	refuses 2 .
+	[[ $stderr == *': is a directory' ]]
+	refuses 2 ''
+	for option in --image --publish --volume --pause-image; do
+		refuses 2 task.json "$option"
+		refuses 2 task.json "$option="
+	done
 	refuses 2 --no-such task.json
 	refuses 2 task.json task.json
 	for option in --image=a --image==i --image= --volume=v --volume=v=/a:/b --publish=80 --publish=80:http --publish=80:80:80 \

@@ -330,6 +330,12 @@ big_bundle() {
 	refuses "${pin[@]}" --efs-iam
 	refuses "${pin[@]}" --efs fs-12345678 --volumes-from
 	refuses "${pin[@]}" absent.json
+	[[ $stderr == *': no such file' ]]
+	refuses "${pin[@]}" .
+	[[ $stderr == *': is a directory' ]]
+	refuses "${pin[@]}" ''
+	refuses "${pin[@]}" --bundle .
+	[[ $stderr == *': is a directory' ]]
 	refuses "${pin[@]}" one.json two.json
 	refuses "${pin[@]}" --app
 	refuses "${pin[@]}" --no-such

@@ -283,6 +283,16 @@ site=$top/tests/fixtures/k8s/site.yaml
 		refuses --image "$data" --path "$mount" "$file.yaml"
 		[[ $stderr == *"$file.yaml"* ]]
 	done
+	mkdir folder
+	refuses --image "$data" --path "$mount" folder
+	[[ $stderr == 'k8s-pod: folder: read: is a directory' ]]
+	refuses --image "$data" --bundle folder "$site"
+	[[ $stderr == *'is a directory' ]]
+	# An empty name is not standard input.
+	refuses --image "$data" --path "$mount" ''
+	[[ $stderr == 'k8s-pod: FILE: read: empty name' ]]
+	refuses --image "$data" --path "$mount" - </dev/null
+	[[ $stderr == 'k8s-pod: standard input: read: empty' ]]
 }
 
 @test "usage is refused in one line, with exit 2, and an image without a digest, too" {

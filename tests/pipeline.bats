@@ -105,6 +105,7 @@ is_clean() {
 	for option in --image --revision --source --dest --output; do
 		refuses "${publish[@]}" "$option"
 		refuses "${publish[@]}" "$option" ''
+		refuses "${publish[@]}" "$option="
 		[[ $stderr == "publish-data: $option: "* ]]
 	done
 	for image in site:v1 "$registry/site:v1" "site@sha256:0" -site 'a b' site/ a//b; do
@@ -115,6 +116,8 @@ is_clean() {
 		refuses "${publish[@]}" --revision "$revision"
 	done
 	refuses "${publish[@]}" --source none
+	refuses "${publish[@]}" --source "$release"
+	refuses "${publish[@]}" "$share/site"
 	refuses "${publish[@]}" --output none/release.json
 	refuses "${publish[@]}" --output "$PWD"
 	# What build-image has to say comes from build-image.
@@ -136,7 +139,7 @@ is_clean() {
 # ---- test-pair ----------------------------------------------------------------------------------
 
 @test "test-pair runs the release, then the app, and compares pages" {
-	run -0 "${pair[@]}" --page css/a.css --page "css/home=index.html" -- --read-only --tmpfs /tmp
+	run -0 "${pair[@]}" --page=css/a.css --page="css/home=index.html" -- --read-only --tmpfs /tmp
 	grep -qx "filled: $mount: bundle $(jq -r .bundle "$release")" <<<"$output"
 	[ "$(grep -c '^same bytes: /' <<<"$output")" -eq 3 ]
 	is_clean
@@ -186,6 +189,7 @@ is_clean() {
 	refuses "$top/scripts/test-pair"
 	refuses "$top/scripts/test-pair" --release "$release" --app "$run-app"
 	for option in --release --app --page --port --timeout; do
+		refuses "${pair[@]}" "$option="
 		refuses "${pair[@]}" "$option"
 		[[ $stderr == "test-pair: $option: "* ]]
 	done
@@ -198,6 +202,9 @@ is_clean() {
 	done
 	refuses "${pair[@]}" --app '-x'
 	refuses "${pair[@]}" --release none.json
+	refuses "${pair[@]}" --release="$PWD"
+	[[ $stderr == *': is a directory' ]]
+	refuses "${pair[@]}" "$release"
 }
 
 @test "test-pair says what is wrong with a release" {
@@ -263,7 +270,7 @@ is_clean() {
 
 @test "pipeline-demo refuses a folder that is there" {
 	mkdir out
-	refuses "$top/scripts/pipeline-demo" --keep out
+	refuses "$top/scripts/pipeline-demo" --keep=out
 	refuses "$top/scripts/pipeline-demo" --keep
 	refuses "$top/scripts/pipeline-demo" --no-such-option
 	refuses "$top/scripts/pipeline-demo" out
