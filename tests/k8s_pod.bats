@@ -166,6 +166,16 @@ site=$top/tests/fixtures/k8s/site.yaml
 	refute "$top/scripts/doctor" --strict "$site"
 }
 
+@test "the README's pod is what it makes of a small one" {
+	sed -n '/^### Kubernetes/,/^### EFS/p' "$top/README.md" | awk '/^```yaml$/ { inside = 1; next } /^```$/ { inside = 0 } inside' |
+		sed "s,registry.example/site-data@sha256:…,$data," >want.yaml
+	printf '%s\n' 'apiVersion: v1' 'kind: Pod' 'metadata: { name: site }' 'spec:' \
+		'  containers: [{ name: app, image: registry.example/site-app@sha256:… }]' >pod.yaml
+	"$k8s_pod" --image "$data" --path "$mount" --size 200Mi pod.yaml >got.yaml
+	# Also the order, for people read it; what needs quotes in YAML is not the point.
+	diff <(yq -c . want.yaml) <(yq -c . got.yaml)
+}
+
 @test "documents that are not changed are copied byte for byte, with their comments" {
 	convert "$site" >got.yaml
 	head -n 10 "$site" | cmp - <(head -n 10 got.yaml)

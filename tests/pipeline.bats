@@ -276,6 +276,37 @@ is_clean() {
 	refuses "$top/scripts/pipeline-demo" out
 }
 
+@test "the README's way from one container to a running task, as far as it needs no account" {
+	sed -n '/^### Amazon ECS/,/^### Docker Compose/p' "$top/README.md" >section
+	awk '/^```json$/ { inside = 1; next } /^```$/ { exit } inside' section >single.json
+	awk '/^ *```sh$/ { n++; inside = 1; next } /^ *```$/ { inside = 0 } inside { sub(/^   /, ""); print >("step" n) }' section
+	port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+	# Another registry and port, no login, and a base that need not be pulled: all else is the reader's.
+	sed -i "s,scripts/,$top/&,; s,^registry=.*,registry=$registry,; /^aws /d; s,--output data.json,& -- --base scratch," step1 step2 step3
+	sed -i "s/8080:8080/$port:8080/; s/ *#.*//; s/.*ecs-local/exec &/" step3
+	cp -r "$share/site" public
+	docker tag "$run-app" "$registry/handbook:lean"
+	docker push -q "$registry/handbook:lean"
+	cat step1 step2 step3 >steps
+	[ "$(grep -c 'scripts/[a-z-]*' steps)" -eq 4 ]
+	sh -eu steps >log 2>&1 3>&- &
+	task=$!
+	curl -fsS --retry 60 --retry-all-errors --retry-delay 1 "http://127.0.0.1:$port/index.html" 2>curl.log |
+		cmp - public/index.html || {
+		kill "$task"
+		cat log curl.log
+		return 1
+	}
+	kill "$task"
+	status=0
+	wait "$task" || status=$?
+	[ "$status" -eq 143 ]
+	grep -q '^data | decant: .*: filled: .*, revision 42, ' log
+	refute grep '^task.json: ' log
+	docker image rm -f "$registry/handbook:lean" "$registry/handbook-data:42" >/dev/null
+	[ -z "$(docker ps -aq --filter label=decant.ecs-local)" ]
+}
+
 # ---- what is written down -----------------------------------------------------------------------
 
 # Each file as JSON: data.buildspec and so on.
