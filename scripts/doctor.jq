@@ -103,7 +103,8 @@ def common_data:
 	| ($model | at($one.name)) as $where
 	| (.mounts[] | select((.id | IN($one.filled[])) and .ro)
 		| finding($where; "\($kind)-data-read-only"; "\(.path) is read-only, and decant has to write it: remove the flag here")),
-	(select(.entry != [] and (command_line | test(decant_word) | not))
+	# A wrapper that is called after it may call it.
+	(select(.entry != [] and (command_line | test("(^|[^A-Za-z0-9])decant(?!-pack|[A-Za-z0-9])") | not))
 		| finding($where; "\($kind)-entry-point"; "it replaces decant, so nothing is filled: remove \($model.set_entry)")),
 	(calls | select(. != [] and (any(fills) | not))
 		| finding($where; "\($kind)-command"; "decant gets \"\(.[0][0])\" as its first argument and does not fill: remove \($model.set_command)")),

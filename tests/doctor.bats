@@ -102,6 +102,7 @@ finds() { # KIND ARGUMENT... (standard input: RULE JQ-PROGRAM)
 		none data.entryPoint = ["/decant"] | data.command = ["fill", "--keep-releases", "2"]
 		none data.entryPoint = ["/decant"]
 		ecs-entry-point data.entryPoint = ["/usr/bin/decanter"]
+		none data.entryPoint = ["/decant-then-chown.sh"]
 		ecs-entry-point data.entryPoint = ["/decant-pack"]
 	END
 	# Without the option nothing says that this is for Fargate.
