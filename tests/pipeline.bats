@@ -266,6 +266,8 @@ is_clean() {
 	docker image ls --format '{{.Repository}}' >images
 	grep -qx "$registry/site" images
 	refute grep '/site-data$\|/site-app$' images
+	# This one has the files, and so the id, of the demo's app.
+	grep -qx "$run-app" images
 }
 
 @test "pipeline-demo refuses a folder that is there" {
