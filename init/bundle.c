@@ -123,8 +123,9 @@ static bool check_blocks(struct bundle *b, struct fault *fault)
 {
 	struct reader reader;
 	struct check *check = check_new(&b->catalog);
-	const char *wrong = check ? NULL : "out of memory";
 
+	b->seals = malloc(b->catalog.head.frames * sizeof *b->seals);
+	const char *wrong = check && b->seals ? NULL : "out of memory";
 	reader_init(&reader, b);
 	for (uint32_t i = 0; i < b->catalog.head.frames && !wrong; i++) {
 		if (!reader_block(&reader, i, fault))
@@ -137,7 +138,8 @@ static bool check_blocks(struct bundle *b, struct fault *fault)
 		bad(b, fault, "check index", wrong);
 	check_free(check);
 	reader_free(&reader);
-	return fault->code == EXIT_DONE;
+	b->sealed = fault->code == EXIT_DONE;
+	return b->sealed;
 }
 
 /* From the header at offset AT on: header, catalog, blocks. */
@@ -230,6 +232,7 @@ void bundle_close(struct bundle *b)
 {
 	catalog_free(&b->catalog);
 	free(b->plain);
+	free(b->seals);
 	free(b->index);
 	free(b->name);
 	close_fd(&b->fd);
@@ -312,9 +315,20 @@ static bool reserve(struct reader *r, unsigned char **buffer, size_t size, struc
 	return true;
 }
 
+/* A file is read anew each time. Its sums keep nobody from changing it in between to what was never checked,
+ * and to names that lead out of the volume. */
+static const char *check_seal(struct bundle *b, uint32_t number, const unsigned char *plain, size_t size)
+{
+	uint64_t seal = hash64_secret(plain, size);
+	if (b->sealed && seal != b->seals[number])
+		return "the index has changed since it was checked";
+	b->seals[number] = seal;
+	return NULL;
+}
+
 bool reader_block(struct reader *r, uint32_t number, struct fault *fault)
 {
-	const struct bundle *b = r->bundle;
+	struct bundle *b = r->bundle;
 	struct frame frame = catalog_frame(&b->catalog, number);
 	const char *wrong = NULL;
 
@@ -329,6 +343,8 @@ bool reader_block(struct reader *r, uint32_t number, struct fault *fault)
 			return false;
 		wrong = frame_unpack_sum(r->unpacker, r->block_plain, frame.block_plain, r->packed,
 		                         frame.block_packed, frame.block_sum);
+		if (!wrong && !b->index)
+			wrong = check_seal(b, number, r->block_plain, frame.block_plain);
 	}
 	if (!wrong)
 		wrong = block_parse(&r->block, &frame, r->block_plain);

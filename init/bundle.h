@@ -22,6 +22,8 @@ struct bundle {
 	int64_t index_at;     /* offset of the header */
 	unsigned char *index; /* stream: the index as it stands in the bundle */
 	unsigned char *plain; /* the plain catalog */
+	uint64_t *seals;      /* file: hash64_secret of each block that has passed the checks */
+	bool sealed;          /* all of them have */
 	struct catalog catalog;
 	uint64_t size; /* bytes of the whole bundle */
 	char id[33];   /* hexadecimal, NUL-terminated */

@@ -11,6 +11,10 @@
 uint64_t hash64(const void *data, size_t size);
 void hash128(const void *data, size_t size, unsigned char *out);
 
+/* 64 bits of an XXH3-128 under a secret of this run, which nobody outside it knows: whoever can change DATA
+ * cannot make the same come out again. Of use to this run alone. */
+uint64_t hash64_secret(const void *data, size_t size);
+
 /* XXH3-128 of data that comes in pieces. */
 struct hash_stream {
 	_Alignas(64) unsigned char opaque[576];

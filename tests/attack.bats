@@ -335,3 +335,52 @@ small() {
 		[[ $status -ne 0 && $(ls v/disk) == theirs ]]
 	done
 }
+
+# Two bundles of the same sums and size: "good" has a file aaaaaaaaaaaaaaaaa, "bad" one ../outside/canary.
+make_twofaced() {
+	"$top/build/tests/twoface" aaaaaaaaaaaaaaaaa ../outside/canary good bad
+	mkdir outside
+	run -10 --separate-stderr "$decant" list bad
+	says "not a path component"
+}
+
+@test "a bundle that changes after it was checked, to one of the same sums, writes nothing outside" {
+	make_twofaced
+	mkdir -m 0700 v/.decant
+	cp good bundle
+	exec 9>v/.decant/lock
+	flock 9
+	"$top/build/tests/refuse" ENOSYS landlock "$decant" fill --dest v bundle 2>err 9>&- &
+	sleep 1
+	cat bad 1<>bundle
+	exec 9>&-
+	status=0
+	wait $! || status=$?
+	stderr=$(cat err)
+	[[ $status -eq 10 ]]
+	says bundle "has changed since it was checked"
+	[[ -z $(find outside v -mindepth 1 ! -path "v/.decant*") ]]
+}
+
+@test "a state that changes after it was checked, to one of the same sums, removes nothing outside" {
+	make_twofaced
+	echo canary >outside/canary
+	fill good v
+	mkfifo pipe
+	"$top/build/tests/refuse" ENOSYS landlock "$decant" fill --dest v - <pipe 2>err &
+	exec 8>pipe
+	head -c -1 "$one" >&8
+	sleep 1
+	tail -c +18 bad | head -c "$(($(stat -c %s v/.decant/state) - 68))" |
+		dd of=v/.decant/state bs=68 seek=1 conv=notrunc status=none
+	tail -c 1 "$one" >&8
+	exec 8>&-
+	status=0
+	wait $! || status=$?
+	stderr=$(cat err)
+	[[ $status -eq 10 && $(cat outside/canary) == canary ]]
+	says "has changed since it was checked"
+	# What is left is no state: the next fill comes to its end.
+	fill "$one" v --prune all
+	verify "$one" v --extra
+}
