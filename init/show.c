@@ -240,7 +240,7 @@ static bool print_releases(const struct options *o, struct state *s, struct faul
 
 static bool show_volume(const struct options *o, const char *name, struct fault *fault)
 {
-	struct state state = {.dir = -1, .lock = -1, .tmp = -1};
+	struct state state = {.dir = -1, .lock = -1, .tmp = -1, .journal = -1};
 	struct dest dest;
 	char when[72];
 

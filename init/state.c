@@ -37,7 +37,7 @@ bool state_fault(const struct state *s, struct fault *fault, const char *name, c
 
 static void init(struct state *s, const struct dest *dest)
 {
-	*s = (struct state){.dest = dest, .dir = -1, .lock = -1, .tmp = -1, .held.fd = -1};
+	*s = (struct state){.dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1};
 }
 
 /* Written by this user or by root, and by nobody else. */
@@ -112,6 +112,7 @@ void state_close(struct state *s)
 	if (s->has_held)
 		bundle_close(&s->held);
 	s->has_held = false;
+	close_fd(&s->journal);
 	close_fd(&s->tmp);
 	close_fd(&s->lock);
 	close_fd(&s->dir);
@@ -266,16 +267,13 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	if (!open_tmp(s, fault))
 		return false;
 	/* Written aside, to be renamed: a journal is whole, or not there. */
-	int fd = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
+	s->journal = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (s->journal < 0)
 		return state_fault(s, fault, "tmp/journal", "create");
 	write_head(s, head, 0);
-	bool done = write_full(fd, head, sizeof head, 0)
-	                ? bundle_index_copy(b, fd, STATE_SIZE, s->dest->path, fault)
-	                : state_fault(s, fault, "tmp/journal", "write");
-	if (!close_fd(&fd) && done)
-		done = state_fault(s, fault, "tmp/journal", "close");
-	return done;
+	return write_full(s->journal, head, sizeof head, 0)
+	           ? bundle_index_copy(b, s->journal, STATE_SIZE, s->dest->path, fault)
+	           : state_fault(s, fault, "tmp/journal", "write");
 }
 
 /* Rename FROM of FROM_DIR to NAME of .decant, even where somebody made a directory of that name. */
@@ -366,12 +364,9 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 	if (sync && !dest_sync(s->dest))
 		return fault_errno(fault, errno, s->dest->path, "sync");
 	journal_name(name, sizeof name, b->id);
-	int fd = openat(s->dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return state_fault(s, fault, name, "open");
 	write_head(s, head, STATE_DONE | (sync ? STATE_SYNCED : 0));
-	bool done = write_later(fd, head) && (!sync || fsync(fd) == 0);
-	if (!close_fd(&fd) || !done)
+	bool done = write_later(s->journal, head) && (!sync || fsync(s->journal) == 0);
+	if (!close_fd(&s->journal) || !done)
 		return state_fault(s, fault, name, "write");
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");

@@ -24,6 +24,7 @@
 struct state {
 	const struct dest *dest;
 	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
+	int journal; /* that of the fill in hand, which becomes the state; never opened by name again */
 	struct bundle held; /* index of the bundle that the volume holds */
 	bool has_held;
 	bool trusted; /* written in this boot, or synced to disk */

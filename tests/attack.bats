@@ -384,3 +384,41 @@ make_twofaced() {
 	fill "$one" v --prune all
 	verify "$one" v --extra
 }
+
+@test "what takes the place of the journal while a fill runs is not opened, let alone written to" {
+	id=$("$decant" info "$one" | sed -n 's/^bundle: //p')
+	for plant in 'ln canary' 'ln -s "$PWD/canary"' mkfifo 'mknod_zero'; do
+		rm -rf v
+		echo canary >canary
+		touch -d 2001-01-01 canary
+		mkdir v
+		rm -f pipe
+		mkfifo pipe
+		timeout 20 "$decant" fill --dest v - <pipe 2>err &
+		exec 8>pipe
+		head -c -1 "$one" >&8
+		for ((i = 0; i < 500; i++)); do
+			[[ ! -e v/.decant/journal-$id ]] || break
+			sleep 0.02
+		done
+		rm "v/.decant/journal-$id"
+		if [[ $plant == mknod_zero ]]; then
+			mknod "v/.decant/journal-$id" c 1 5
+		else
+			eval "$plant v/.decant/journal-$id"
+		fi
+		tail -c 1 "$one" >&8
+		exec 8>&-
+		# Landlock does not let decant give a fifo or a device another name.
+		status=0
+		wait $! || status=$?
+		[[ $status -eq 0 || $status -eq 15 ]] || {
+			echo "$plant: exit $status: $(cat err)" >&2
+			return 1
+		}
+		[[ $(cat canary) == canary && $(stat -c '%a %Y' canary) == "644 978307200" ]]
+		# What stands there now is no state.
+		fill "$one" v
+		verify "$one" v --extra
+	done
+}
