@@ -126,20 +126,36 @@ static bool is_as_held(const struct planner *p, const struct place *place, const
 	return is_untouched(p, st) && p->untouched[place->dir] && dest_differs(p->dest, st, &meta) == 0;
 }
 
+/* Does E give whoever runs it rights? */
+static bool is_privileged(const struct entry *e)
+{
+	struct text rest = e->xattrs;
+	struct xattr x;
+	bool is = e->mode & SETID_MASK;
+
+	while (xattr_next(&rest, &x))
+		is = is || x.name.s[0] == 's'; /* security.capability: all others begin with "user." */
+	return is;
+}
+
 /* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
 static enum action judge_file(const struct planner *p, const struct place *place, const struct entry *e,
                               const struct entry *held, const struct stat *st, bool spans_frames)
 {
 	struct metadata meta = metadata_of_entry(e);
+	bool privileged = is_privileged(e);
 
 	/* The pieces of a large file come to different workers, so that it is rather written anew than
-	 * compared. */
+	 * compared. A file that gives rights is always one that decant made: somebody may have another open,
+	 * and change it, through a mapping, when it has them. */
 	if (!held || held->type != ENTRY_FILE || held->size != e->size ||
 	    memcmp(held->hash, e->hash, 16) != 0 || !is_as_held(p, place, held, st))
-		return spans_frames ? ACTION_REPLACE : ACTION_CHECK;
-	if (!same_text(held->xattrs, e->xattrs))
-		return held->xattrs.len ? ACTION_REPLACE : ACTION_AMEND;
-	return dest_differs(p->dest, st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+		return spans_frames || privileged ? ACTION_REPLACE : ACTION_CHECK;
+	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, st, &meta))
+		return ACTION_KEEP;
+	if (privileged)
+		return ACTION_REPLACE;
+	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE : ACTION_AMEND;
 }
 
 static enum action judge_symlink(const struct planner *p, const struct place *place, const char *name,

@@ -422,3 +422,30 @@ make_twofaced() {
 		verify "$one" v --extra
 	done
 }
+
+# A mapping changes a file that has become a setuid one, and the kernel leaves it one.
+@test "a file that somebody has open never becomes one with setuid bits or capabilities" {
+	mkdir s
+	seq 1000 >s/su
+	seq 2000 >s/cap
+	chmod 4755 s/su
+	setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 s/cap
+	pack s b --setid
+	pack s plain
+	cp -p s/su s/cap v
+	chmod 0755 v/su
+	chown 1000 v/su v/cap
+	before=$(stat -c %i v/su v/cap)
+	fill b v --setid
+	verify b v --extra
+	refute grep -Fxf <(echo "$before") <(stat -c %i v/su v/cap)
+	# Files that are right are left alone, and such that were right as plain ones are not.
+	before=$(stat -c %i v/su v/cap)
+	fill b v --setid
+	[[ $(summary unchanged) == 2 && $(stat -c %i v/su v/cap) == "$before" ]]
+	fill plain v
+	before=$(stat -c %i v/su v/cap)
+	fill b v --setid
+	verify b v --extra
+	refute grep -Fxf <(echo "$before") <(stat -c %i v/su v/cap)
+}
