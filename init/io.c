@@ -1,6 +1,7 @@
 #include "io.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -63,6 +64,27 @@ bool write_full(int fd, const void *buffer, size_t size, int64_t at)
 		if (n <= 0)
 			return false;
 		done += (size_t)n;
+	}
+	return true;
+}
+
+bool write_stream(int fd, const void *buffer, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		struct pollfd ready = {.fd = fd, .events = POLLOUT};
+		int polled = poll(&ready, 1, 200);
+		if (stop_requested()) {
+			errno = EINTR;
+			return false;
+		}
+		if (polled == 0 || (polled < 0 && errno == EINTR))
+			continue;
+		/* A pipe that is ready takes as much as this at once. */
+		size_t n = size - done < PIPE_BUF ? size - done : PIPE_BUF;
+		if (!write_full(fd, (const char *)buffer + done, n, -1))
+			return false;
+		done += n;
 	}
 	return true;
 }

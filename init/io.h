@@ -18,6 +18,10 @@ ssize_t read_stream(int fd, void *buffer, size_t size);
  * nothing is EIO. */
 bool write_full(int fd, const void *buffer, size_t size, int64_t at);
 
+/* The same for a pipe, which may be full for long: looks for a signal that asks to stop while it waits (then
+ * EINTR). */
+bool write_stream(int fd, const void *buffer, size_t size);
+
 /* Close *FD, if it is not -1, and make it -1. False with errno when close fails; the descriptor is gone
  * either way (close(2)). */
 bool close_fd(int *fd);

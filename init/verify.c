@@ -275,7 +275,7 @@ static bool print(struct verifier *v, struct worker *w, uint32_t number, struct 
 		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
 	if (!pool_turn(v->pool, number))
 		return false;
-	bool done = w->used == 0 || write_full(STDOUT_FILENO, w->lines, w->used, -1);
+	bool done = w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used);
 	if (!done)
 		fault_errno(fault, errno, "standard output", "write");
 	w->used = 0;

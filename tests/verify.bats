@@ -207,3 +207,24 @@ keep_times() { # DIR COMMAND...
 @test "verify of a file that grows or is cut while it is read ends" {
 	run -16 --separate-stderr timeout 10 bash -c ': >v/css/numbers; "$0" verify --dest v b.tar.zst' "$decant"
 }
+
+@test "SIGTERM ends a verify whose output nobody reads, whichever thread writes" {
+	mkdir s void
+	(cd s && seq -f 'f%06g' 1 40000 | xargs touch)
+	pack s b
+	mkfifo pipe
+	"$decant" verify --threads 4 --dest void b >pipe 2>err &
+	pid=$!
+	exec 8<pipe
+	sleep 1
+	kill -TERM "$pid"
+	for ((i = 0; i < 20; i++)); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL "$pid" 2>/dev/null || :
+	status=0
+	wait "$pid" || status=$?
+	exec 8<&-
+	[[ $status -eq 143 ]]
+}
