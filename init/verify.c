@@ -101,15 +101,16 @@ static void compare_metadata(const struct place *p, struct text name, const stru
 
 static void compare_xattrs(const struct place *p, struct text name, int fd, struct text set)
 {
-	char extra[NAME_LEN_MAX + 1];
+	char extra[NAME_LEN_MAX + 1], safe[200];
 	struct text rest = set;
 	struct xattr x;
 
 	while (xattr_next(&rest, &x))
 		if (!xattrs_same_value(fd, &x))
-			differs(p, "xattr", name, "%.*s", (int)x.name.len, x.name.s);
+			differs(p, "xattr", name, "%s", name_escape(safe, sizeof safe, x.name.s, x.name.len));
 	if (xattrs_extra(fd, set, extra))
-		differs(p, "xattr", name, "%s is not in the bundle", extra);
+		differs(p, "xattr", name, "%s is not in the bundle",
+		        name_escape(safe, sizeof safe, extra, strlen(extra)));
 }
 
 static const char *type_name(mode_t mode)

@@ -228,3 +228,14 @@ keep_times() { # DIR COMMAND...
 	exec 8<&-
 	[[ $status -eq 143 ]]
 }
+
+@test "the name of an attribute cannot make up a line" {
+	setfattr -n $'user.a\nextra: forged\e[31m' v/index.html
+	run -16 --separate-stderr "$decant" verify --dest v b.tar.zst
+	[[ $output == 'xattr: index.html: user.a\x0aextra: forged\x1b[31m is not in the bundle' ]]
+	cp -a v other
+	setfattr -n $'user.b\nforged' other/index.html
+	pack other other.tar.zst
+	run -16 --separate-stderr "$decant" verify --dest v other.tar.zst
+	refute grep -q '^forged' <<<"$output"
+}
