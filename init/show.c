@@ -33,7 +33,7 @@ static void format_time(char *out, size_t size, int64_t seconds)
 	time_t t = (time_t)seconds;
 	struct tm tm;
 	if (gmtime_r(&t, &tm))
-		snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+		snprintf(out, size, "%04lld-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900LL, tm.tm_mon + 1,
 		         tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	else
 		snprintf(out, size, "%lld", (long long)seconds);

@@ -122,3 +122,10 @@ setup() {
 	run --separate-stderr bash -c '"$0" --help >/dev/full' "$decant"
 	[ "$status" -ne 0 ]
 }
+
+@test "list --long shows the last years that a calendar has" {
+	mount_tmpfs far size=1M
+	touch -d @67768036191676000 far/f
+	pack far far.tar.zst
+	"$decant" list --long far.tar.zst | grep ' 2147485547-12-31T23:46:40'
+}
