@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dest.h"
+#include "io.h"
 #include "xattrs.h"
 
 struct metadata metadata_of_entry(const struct entry *e)
@@ -39,15 +40,14 @@ int dest_create(int dir, const char *name, const struct metadata *m)
 }
 
 /* File systems clamp what they cannot hold, without an error (ext4: 1901 to 2446). Asked only for times that
- * some cannot; FD is a file or, with its NAME, a directory. */
-static bool keeps_time(int fd, const char *name, const struct metadata *m)
+ * some cannot. */
+static bool keeps_time(int fd, const struct metadata *m)
 {
 	struct stat st;
-	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
 
 	if (m->mtime >= 0 && m->mtime <= INT32_MAX)
 		return true;
-	if (fstatat(fd, name, &st, flags) != 0)
+	if (fstat(fd, &st) != 0)
 		return false;
 	errno = ERANGE;
 	return st.st_mtim.tv_sec == m->mtime && st.st_mtim.tv_nsec == (long)m->nsec;
@@ -71,7 +71,7 @@ static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const 
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	return futimens(fd, times) == 0 && keeps_time(fd, "", m);
+	return futimens(fd, times) == 0 && keeps_time(fd, m);
 }
 
 /* Learn from file FD, made with M's mode, what new files get here. */
@@ -125,19 +125,43 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 	return set_metadata(fd, m, bits, action);
 }
 
-bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
-                        const struct metadata *m, const char **action)
+/* For FD, an O_PATH descriptor of symbolic link NAME in DIR. */
+static bool set_symlink(int fd, int dir, const char *name, const struct metadata *m, unsigned bits,
+                        const char **action)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
-	unsigned bits = dest_differs(d, st, m);
 
 	*action = "set owner";
-	if ((bits & DIFFERS_OWNER) && fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) != 0)
+	if ((bits & DIFFERS_OWNER) && fchownat(fd, "", m->uid, m->gid, AT_EMPTY_PATH) != 0)
 		return false;
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 && keeps_time(dir, name, m);
+	/* Before Linux 5.8 only a name can be given a time. */
+	if (utimensat(fd, "", times, AT_EMPTY_PATH) != 0 &&
+	    (errno != EINVAL || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) != 0))
+		return false;
+	return keeps_time(fd, m);
+}
+
+bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
+                        const struct metadata *m, const char **action)
+{
+	struct stat now;
+
+	*action = "open";
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	bool done = fd >= 0 && fstat(fd, &now) == 0;
+	if (done && (!S_ISLNK(now.st_mode) || now.st_nlink != 1)) {
+		*action = "change (it was replaced meanwhile)";
+		errno = EEXIST;
+		done = false;
+	}
+	done = done && set_symlink(fd, dir, name, m, dest_differs(d, st, m), action);
+	int error = errno;
+	close_fd(&fd);
+	errno = error;
+	return done;
 }
 
 bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,

@@ -449,3 +449,25 @@ make_twofaced() {
 	verify b v --extra
 	refute grep -Fxf <(echo "$before") <(stat -c %i v/su v/cap)
 }
+
+@test "what takes the place of a new symbolic link gets neither its owner nor its time" {
+	mkdir s
+	ln -s target s/link
+	chown -h 7:7 s/link
+	pack s b --preserve-owner
+	echo canary >linked
+	touch -d '2001-01-01' linked
+	# The call of the two that comes first waits while the link is replaced.
+	strace -qq -o /dev/null -e trace=fchownat -e inject=fchownat:delay_enter=1500000:when=1 \
+		"$decant" fill --threads 1 --dest v b 2>err &
+	for ((i = 0; i < 500; i++)); do
+		[[ ! -L v/link ]] || break
+		sleep 0.02
+	done
+	sleep 0.2
+	ln -f linked v/link
+	wait $! || :
+	[[ $(stat -c '%u %Y' linked) == "0 978307200" ]]
+	fill b v
+	verify b v
+}
