@@ -128,7 +128,7 @@ static bool check_blocks(struct bundle *b, struct fault *fault)
 	const char *wrong = check && b->seals ? NULL : "out of memory";
 	reader_init(&reader, b);
 	for (uint32_t i = 0; i < b->catalog.head.frames && !wrong; i++) {
-		if (!reader_block(&reader, i, fault))
+		if (!stop_check(fault) || !reader_block(&reader, i, fault))
 			break;
 		wrong = check_block(check, i, &reader.block);
 	}

@@ -159,8 +159,8 @@ static bool publish_frame(void *context, unsigned worker, uint32_t number, struc
 				continue;
 			if (fd < 0)
 				fd = open_dir(p->fill, span.dir, O_PATH);
-			done = (fd >= 0 && publish_entry(p, fd, i, &e, &action)) ||
-			       failed(p->fill, span.dir, e.name, action, fault);
+			done = stop_check(fault) && ((fd >= 0 && publish_entry(p, fd, i, &e, &action)) ||
+			                             failed(p->fill, span.dir, e.name, action, fault));
 		}
 		close_fd(&fd);
 		if (!done)
@@ -227,8 +227,10 @@ static bool link_frame(void *context, unsigned worker, uint32_t number, struct f
 				continue;
 			if (fd < 0)
 				fd = open_dir(p->fill, span.dir, O_PATH);
-			done = fd < 0 ? failed(p->fill, span.dir, no_name, "open", fault)
-			              : link_entry(p, worker, fd, i, &e, fault);
+			if (fd < 0)
+				done = failed(p->fill, span.dir, no_name, "open", fault);
+			else
+				done = stop_check(fault) && link_entry(p, worker, fd, i, &e, fault);
 		}
 		close_fd(&fd);
 		if (!done)

@@ -122,7 +122,7 @@ static bool list_frame(const struct options *o, struct reader *r, struct reader 
 		}
 		for (uint32_t i = span.from; i < span.to; i++) {
 			struct entry e = block_entry(&r->block, i - c->frame_first[number]);
-			if (!print_entry(o, path, &e, targets, fault))
+			if (!stop_check(fault) || !print_entry(o, path, &e, targets, fault))
 				return false;
 		}
 	}

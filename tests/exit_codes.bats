@@ -239,3 +239,25 @@ setup() {
 		[ "$status" -eq "${signal#*:}" ]
 	done
 }
+
+@test "143: SIGTERM while an index of gigabytes, from a bundle of megabytes, is checked" {
+	"$top/build/tests/heavybundle" 2000 >heavy
+	for command in "fill --dest v" "verify --dest v" info list; do
+		# shellcheck disable=SC2086 # words
+		"$decant" $command heavy >said 2>err &
+		pid=$!
+		sleep 0.5
+		kill -TERM "$pid"
+		for ((i = 0; i < 20; i++)); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -KILL "$pid" 2>/dev/null || :
+		status=0
+		wait "$pid" || status=$?
+		[[ $status -eq 143 ]] || {
+			echo "$command: exit $status" >&2
+			return 1
+		}
+	done
+}

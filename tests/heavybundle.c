@@ -1,0 +1,147 @@
+/* heavybundle - a small bundle with a large index: blocks of nearly 16 MiB, all of them the same zeros.
+ *
+ *     heavybundle BLOCKS >BUNDLE
+ *
+ * Each block is that of a directory of its own, with empty files whose attributes have long values. All sums
+ * are right (init/FORMAT.md has the layout). */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+enum { FRAME = 1024, FILES = 253, SET = 65536, BLOCK = FILES * (59 + 1 + SET) };
+
+static unsigned char *at;
+
+static void put(uint64_t value, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		*at++ = (unsigned char)(value >> (8 * i));
+}
+
+static void column(uint32_t count, uint64_t value, int bytes)
+{
+	for (uint32_t i = 0; i < count; i++)
+		put(value, bytes);
+}
+
+static size_t pack(void *to, size_t room, const void *from, size_t size)
+{
+	size_t packed = ZSTD_compress(to, room, from, size, 3);
+	if (ZSTD_isError(packed))
+		exit(1);
+	return packed;
+}
+
+static void make_block(unsigned char *block)
+{
+	XXH128_canonical_t nothing;
+	XXH128_canonicalFromHash(&nothing, XXH3_128bits("", 0));
+	at = block;
+	column(FILES, 0, 2);         /* type, flags */
+	column(FILES, 0644, 2);      /* mode */
+	at += FILES * (8 + 12 + 12); /* owner, time, size, offset */
+	for (int i = 0; i < FILES; i++, at += 16)
+		memcpy(at, nothing.digest, 16);
+	column(FILES, 1, 1); /* name */
+	column(FILES, 0, 2); /* target */
+	column(FILES, SET, 4);
+	for (uint64_t name = 1; name < 256; name++)
+		if (name != '.' && name != '/')
+			put(name, 1);
+	for (int i = 0; i < FILES; i++) {
+		put(6, 1);
+		memcpy(at, "user.x", 6);
+		at += 6;
+		put(SET - 11, 4);
+		at += SET - 11;
+	}
+}
+
+static size_t make_catalog(unsigned char *catalog, uint32_t blocks, size_t frame_packed,
+                           const unsigned char *frame, size_t block_packed, const unsigned char *block)
+{
+	at = catalog;
+	put(0, 4);
+	put(blocks * FILES, 4);
+	put(0, 8);                /* links */
+	put(0, 8);                /* content */
+	put(0, 8);                /* disk */
+	put(0, 8);                /* four strings, all empty */
+	column(blocks + 1, 0, 4); /* parents */
+	put(0, 4);
+	column(blocks, FILES, 4);
+	column(blocks + 1, 0755, 2);
+	column(blocks + 1, 0, 8);  /* owner */
+	column(blocks + 1, 0, 12); /* time */
+	put(0, 1);
+	column(blocks, 4, 1);     /* names */
+	column(blocks + 1, 0, 4); /* xattrs */
+	column(blocks, frame_packed, 4);
+	column(blocks, FRAME, 4);
+	column(blocks, XXH3_64bits(frame, FRAME), 8);
+	column(blocks, FILES, 4);
+	column(blocks, block_packed, 4);
+	column(blocks, BLOCK, 4);
+	column(blocks, XXH3_64bits(block, BLOCK), 8);
+	for (uint32_t i = 0; i < blocks; i++)
+		at += sprintf((char *)at, "%04x", i);
+	return (size_t)(at - catalog);
+}
+
+static void put_head(uint32_t blocks, size_t plain, size_t catalog_packed, size_t block_packed,
+                     size_t frame_packed, const unsigned char *id)
+{
+	unsigned char *head = at + 4;
+	put(88 + catalog_packed + blocks * block_packed, 4);
+	memcpy(at, "decant\x1a\n", 8);
+	at += 8;
+	put(1, 4); /* version, flags */
+	put(blocks + 1, 4);
+	put(blocks * FILES, 4);
+	put(blocks, 4);
+	put(plain, 4);
+	put(catalog_packed, 4);
+	put(blocks * block_packed, 8);
+	put(blocks * frame_packed, 8);
+	put((uint64_t)blocks * FRAME, 8);
+	put(0, 8);
+	memcpy(at, id, 16);
+	at += 16;
+	put(XXH3_64bits(head, 80), 8);
+}
+
+int main(int argc, char **argv)
+{
+	static const unsigned char lead[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0,   1,
+	                                     0,    0,    0x5d, 0x2a, 0x4d, 0x18},
+	                           zeros[FRAME];
+	unsigned char frame[2 * FRAME], head[88 + 4];
+	uint32_t blocks = argc == 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+	size_t room = ZSTD_compressBound(BLOCK) + (size_t)blocks * 100;
+	unsigned char *block = calloc(1, BLOCK), *packed = malloc(room), *plain = malloc(room),
+	              *catalog = malloc(room);
+
+	if (!blocks || blocks > 65536 || !block || !packed || !plain || !catalog)
+		return 2;
+	make_block(block);
+	size_t frame_packed = pack(frame, sizeof frame, zeros, FRAME),
+	       block_packed = pack(packed, room, block, BLOCK);
+	size_t size = make_catalog(plain, blocks, frame_packed, zeros, block_packed, block);
+	size_t catalog_packed = pack(catalog, room, plain, size);
+	XXH128_canonical_t id;
+
+	XXH128_canonicalFromHash(&id, XXH3_128bits(plain, size));
+	at = head;
+	put_head(blocks, size, catalog_packed, block_packed, frame_packed, id.digest);
+	fwrite(lead, 1, sizeof lead, stdout);
+	fwrite(head, 1, sizeof head, stdout);
+	fwrite(catalog, 1, catalog_packed, stdout);
+	for (uint32_t i = 0; i < blocks; i++)
+		fwrite(packed, 1, block_packed, stdout);
+	for (uint32_t i = 0; i < blocks; i++)
+		fwrite(frame, 1, frame_packed, stdout);
+	return fflush(stdout) != 0;
+}
