@@ -198,20 +198,23 @@ static bool same_content(int fd, const unsigned char *data, uint64_t size)
 }
 
 /* What becomes of file NUMBER, which has the right size: compare it with DATA. What cannot be read, or has
- * become something else, is replaced. */
+ * become something else, is replaced. So is what belongs to somebody else than it shall: it may be open
+ * there, and a mapping changes it later without any trace in its times. */
 static enum action check(const struct pourer *p, const struct worker *w, const struct entry *e,
                          const char *name, const unsigned char *data)
 {
 	struct metadata meta = metadata_of_entry(e);
 	enum action action = ACTION_REPLACE;
+	unsigned differs;
 	struct stat st;
 
 	int fd = openat(w->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return action;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
+	    !((differs = dest_differs(p->fill->dest, &st, &meta)) & DIFFERS_OWNER) &&
 	    xattrs_match(fd, e->xattrs) && same_content(fd, data, e->size))
-		action = dest_differs(p->fill->dest, &st, &meta) ? ACTION_AMEND : ACTION_KEEP;
+		action = differs ? ACTION_AMEND : ACTION_KEEP;
 	close_fd(&fd);
 	return action;
 }

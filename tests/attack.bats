@@ -471,3 +471,16 @@ make_twofaced() {
 	fill b v
 	verify b v
 }
+
+# A page that is dirty when the fill ends can be written through a mapping later, and no time tells of it.
+@test "a file of somebody else's, who may have it open, is not taken over, even if it is right" {
+	fill "$one" v
+	rm -r v/.decant
+	chown 1000 v/index.html v/css/a.css v/none
+	before=$(stat -c %i v/index.html v/css/a.css v/none)
+	kept=$(stat -c %i v/css/numbers)
+	fill "$one" v
+	verify "$one" v --extra
+	refute grep -Fxf <(echo "$before") <(stat -c %i v/index.html v/css/a.css v/none)
+	[[ $(stat -c %i v/css/numbers) == "$kept" ]]
+}
