@@ -56,11 +56,16 @@ size_t layout_header(const struct tree *t, bool dir_header, uint32_t dir, uint32
 	return tar_header(&m, out);
 }
 
-/* The frame in hand, or a new one that begins with the item named. */
+/* As many as a catalog has room for. A sparse file may want far more. */
+enum { FRAMES_MAX = CATALOG_PLAIN_MAX / FRAME_COLUMNS };
+
+/* The frame in hand, or a new one that begins with the item named. NULL: no memory, or too many frames. */
 static struct piece *frame_for(struct layout *l, bool fresh, bool dir_header, uint32_t dir, uint32_t entry)
 {
 	if (!fresh)
 		return &l->frames[l->count - 1];
+	if (l->count == FRAMES_MAX)
+		return NULL;
 	if (l->count == l->room) {
 		uint32_t room = l->room ? l->room * 2 : 64;
 		struct piece *frames = realloc(l->frames, room * sizeof *frames);
@@ -141,6 +146,8 @@ bool layout_make(struct layout *l, struct tree *t, struct fault *fault)
 		for (uint32_t i = 0; i < t->dirs[d].count && done; i++)
 			done = add_item(l, t, false, d, t->dirs[d].first + i, &fresh);
 	}
+	if (!done && l->count == FRAMES_MAX)
+		return fault_set(fault, EXIT_VOLUME, t->path, "pack", "the index is over the format's limit");
 	if (!done)
 		return fault_set(fault, EXIT_INTERNAL, t->path, "pack", "out of memory");
 	l->frames[l->count - 1].plain += TAR_END;
