@@ -70,12 +70,15 @@ static bool load_ignore_file(struct ignore *ignore, const char *path, struct fau
 static bool load_ignore(struct ignore *ignore, const struct pack_options *o, struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 32];
+	struct stat st;
 
 	if (o->ignore_file) {
 		if (!load_ignore_file(ignore, o->ignore_file, fault))
 			return false;
 	} else if (!o->no_ignore_file) {
 		snprintf(path, sizeof path, "%s/%s", o->source, IGNORE_FILE);
+		if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a fifo would keep us for ever */
+			return fault_set(fault, EXIT_VOLUME, path, "read", "is not a file");
 		if (access(path, F_OK) == 0 && !load_ignore_file(ignore, path, fault))
 			return false;
 	}

@@ -322,3 +322,20 @@ ignore_tree() {
 	pack other sink
 	[ -c sink ]
 }
+
+@test "a fifo or a device called .decantignore is refused, and not waited for" {
+	for plant in mkfifo 'mknod_zero' mkdir; do
+		rm -rf odd
+		mkdir odd
+		if [[ $plant == mknod_zero ]]; then mknod odd/.decantignore c 1 5; else "$plant" odd/.decantignore; fi
+		run -11 --separate-stderr timeout 10 "$decant_pack" --quiet -o out/b.tar.zst odd
+		says odd/.decantignore "is not a file"
+	done
+}
+
+@test "a sparse file of exabytes is refused before memory is out" {
+	mount_tmpfs far size=1M
+	truncate -s 7E far/f
+	run -11 --separate-stderr timeout 20 bash -c 'ulimit -v 1000000; "$@"' - "$decant_pack" --quiet -o out/b.tar.zst far
+	says far "over the format's limit"
+}
