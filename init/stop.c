@@ -15,9 +15,15 @@ void stop_install(void)
 {
 	static const int stopping[] = {SIGTERM, SIGINT, SIGHUP};
 	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: a read from a pipe must end */
+	sigset_t wanted;
+
 	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++)
+	sigemptyset(&wanted);
+	for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
 		sigaction(stopping[i], &action, NULL);
+		sigaddset(&wanted, stopping[i]);
+	}
+	sigprocmask(SIG_UNBLOCK, &wanted, NULL); /* the parent may have blocked them */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
 }
