@@ -267,8 +267,12 @@ bool bundle_index_copy(const struct bundle *b, int fd, int64_t at, const char *w
 void bundle_drain(const struct bundle *b)
 {
 	char piece[1 << 14];
-	while (b->stream && read_stream(b->fd, piece, sizeof piece) > 0)
-		;
+	uint64_t left = b->stream ? b->catalog.head.data_packed : 0;
+
+	while (left > 0) {
+		ssize_t n = read_stream(b->fd, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+		left -= n > 0 ? (uint64_t)n : left;
+	}
 }
 
 bool bundle_end(const struct bundle *b, struct fault *fault)

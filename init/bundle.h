@@ -45,8 +45,8 @@ uint64_t bundle_index_size(const struct bundle *bundle);
 bool bundle_index_copy(const struct bundle *bundle, int fd, int64_t at, const char *what,
                        struct fault *fault);
 
-/* Read the rest of a stream and forget it, so that whoever writes it is not cut off: for a command that has
- * succeeded without it. */
+/* Read the frames of a stream and forget them, so that whoever writes it is not cut off: for a command that
+ * has succeeded without them. What follows them, perhaps for ever, is not read. */
 void bundle_drain(const struct bundle *bundle);
 
 /* After the last frame of a stream: nothing may follow. */

@@ -261,3 +261,26 @@ setup() {
 		}
 	done
 }
+
+@test "143: SIGTERM that the parent had blocked" {
+	mkfifo pipe
+	perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM)); exec @ARGV' \
+		"$decant" fill --dest v - <>pipe 2>log &
+	pid=$!
+	sleep 0.5
+	kill -TERM "$pid"
+	sleep 1
+	kill -KILL "$pid" 2>/dev/null || :
+	status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 143 ]
+}
+
+@test "0: what follows a bundle for ever is not read by those who need no more of it" {
+	mkdir -p v
+	"$decant" fill --dest v b.tar.zst
+	for command in "fill --dest v" "verify --dest v" info list; do
+		# shellcheck disable=SC2086 # words
+		timeout 10 "$decant" $command - < <(cat b.tar.zst && yes) >said
+	done
+}
