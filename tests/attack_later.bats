@@ -1,0 +1,164 @@
+#!/usr/bin/env bats
+# Somebody changes what decant has looked at already: the bundle, the state, the journal, a link, a file that he has
+# open. See attack.bats for what stands in the way from the beginning, and for races.
+
+load helpers
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR"
+	small_tree one
+	pack one one.tar.zst
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	cp "$BATS_FILE_TMPDIR/one.tar.zst" .
+	mkdir v
+}
+
+# Two bundles of the same sums and size: "good" has a file aaaaaaaaaaaaaaaaa, "bad" one ../outside/canary.
+make_twofaced() {
+	"$top/build/tests/twoface" aaaaaaaaaaaaaaaaa ../outside/canary good bad
+	mkdir outside
+	run -10 --separate-stderr "$decant" list bad
+	says "not a path component"
+}
+
+@test "a bundle that changes after it was checked, to one of the same sums, writes nothing outside" {
+	make_twofaced
+	mkdir -m 0700 v/.decant
+	cp good bundle
+	exec 9>v/.decant/lock
+	flock 9
+	"$top/build/tests/refuse" ENOSYS landlock "$decant" fill --dest v bundle 2>err 9>&- &
+	sleep 1
+	cat bad 1<>bundle
+	exec 9>&-
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 10 ]]
+	grep -q '^decant: bundle: .*has changed since it was checked$' err
+	[[ -z $(find outside v -mindepth 1 ! -path "v/.decant*") ]]
+}
+
+@test "a state that changes after it was checked, to one of the same sums, removes nothing outside" {
+	make_twofaced
+	echo canary >outside/canary
+	fill good v
+	mkfifo pipe
+	"$top/build/tests/refuse" ENOSYS landlock "$decant" fill --dest v - <pipe 2>err &
+	exec 8>pipe
+	head -c -1 one.tar.zst >&8
+	sleep 1
+	tail -c +18 bad | head -c "$(($(stat -c %s v/.decant/state) - 68))" |
+		dd of=v/.decant/state bs=68 seek=1 conv=notrunc status=none
+	tail -c 1 one.tar.zst >&8
+	exec 8>&-
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 10 && $(cat outside/canary) == canary ]]
+	grep -q '^decant: .*has changed since it was checked$' err
+	# What is left is no state: the next fill comes to its end.
+	fill one.tar.zst v --prune all
+	verify one.tar.zst v --extra
+}
+
+@test "what takes the place of the journal while a fill runs is not opened, let alone written to" {
+	id=$("$decant" info one.tar.zst | sed -n 's/^bundle: //p')
+	for plant in 'ln canary' 'ln -s "$PWD/canary"' mkfifo 'mknod_zero'; do
+		rm -rf v
+		echo canary >canary
+		touch -d 2001-01-01 canary
+		mkdir v
+		rm -f pipe
+		mkfifo pipe
+		timeout 20 "$decant" fill --dest v - <pipe 2>err &
+		exec 8>pipe
+		head -c -1 one.tar.zst >&8
+		for ((i = 0; i < 500; i++)); do
+			[[ ! -e v/.decant/journal-$id ]] || break
+			sleep 0.02
+		done
+		rm "v/.decant/journal-$id"
+		if [[ $plant == mknod_zero ]]; then
+			mknod "v/.decant/journal-$id" c 1 5
+		else
+			eval "$plant v/.decant/journal-$id"
+		fi
+		tail -c 1 one.tar.zst >&8
+		exec 8>&-
+		# Landlock does not let decant give a fifo or a device another name.
+		status=0
+		wait $! || status=$?
+		[[ $status -eq 0 || $status -eq 15 ]] || {
+			echo "$plant: exit $status: $(cat err)" >&2
+			return 1
+		}
+		[[ $(cat canary) == canary && $(stat -c '%a %Y' canary) == "644 978307200" ]]
+		# What stands there now is no state.
+		fill one.tar.zst v
+		verify one.tar.zst v --extra
+	done
+}
+
+# A mapping changes a file that has become a setuid one, and the kernel leaves it one.
+@test "a file that somebody has open never becomes one with setuid bits or capabilities" {
+	mkdir s
+	seq 1000 >s/su
+	seq 2000 >s/cap
+	chmod 4755 s/su
+	setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 s/cap
+	pack s b --setid
+	pack s plain
+	cp -p s/su s/cap v
+	chmod 0755 v/su
+	chown 1000 v/su v/cap
+	before=$(stat -c %i v/su v/cap)
+	fill b v --setid
+	verify b v --extra
+	refute grep -Fxf <(echo "$before") <(stat -c %i v/su v/cap)
+	# Files that are right are left alone, and such that were right as plain ones are not.
+	before=$(stat -c %i v/su v/cap)
+	fill b v --setid
+	[[ $(summary unchanged) == 2 && $(stat -c %i v/su v/cap) == "$before" ]]
+	fill plain v
+	before=$(stat -c %i v/su v/cap)
+	fill b v --setid
+	verify b v --extra
+	refute grep -Fxf <(echo "$before") <(stat -c %i v/su v/cap)
+}
+
+@test "what takes the place of a new symbolic link gets neither its owner nor its time" {
+	mkdir s
+	ln -s target s/link
+	chown -h 7:7 s/link
+	pack s b --preserve-owner
+	echo canary >linked
+	touch -d '2001-01-01' linked
+	# The call of the two that comes first waits while the link is replaced.
+	strace -qq -o /dev/null -e trace=fchownat -e inject=fchownat:delay_enter=1500000:when=1 \
+		"$decant" fill --threads 1 --dest v b 2>err &
+	for ((i = 0; i < 500; i++)); do
+		[[ ! -L v/link ]] || break
+		sleep 0.02
+	done
+	sleep 0.2
+	ln -f linked v/link
+	wait $! || :
+	[[ $(stat -c '%u %Y' linked) == "0 978307200" ]]
+	fill b v
+	verify b v
+}
+
+# A page that is dirty when the fill ends can be written through a mapping later, and no time tells of it.
+@test "a file of somebody else's, who may have it open, is not taken over, even if it is right" {
+	fill one.tar.zst v
+	rm -r v/.decant
+	chown 1000 v/index.html v/css/a.css v/none
+	before=$(stat -c %i v/index.html v/css/a.css v/none)
+	kept=$(stat -c %i v/css/numbers)
+	fill one.tar.zst v
+	verify one.tar.zst v --extra
+	refute grep -Fxf <(echo "$before") <(stat -c %i v/index.html v/css/a.css v/none)
+	[[ $(stat -c %i v/css/numbers) == "$kept" ]]
+}
