@@ -40,14 +40,14 @@ int dest_create(int dir, const char *name, const struct metadata *m)
 }
 
 /* File systems clamp what they cannot hold, without an error (ext4: 1901 to 2446). Asked only for times that
- * some cannot. */
-static bool keeps_time(int fd, const struct metadata *m)
+ * some cannot. AT, NAME and FLAGS as for fstatat. */
+static bool keeps_time(int at, const char *name, int flags, const struct metadata *m)
 {
 	struct stat st;
 
 	if (m->mtime >= 0 && m->mtime <= INT32_MAX)
 		return true;
-	if (fstat(fd, &st) != 0)
+	if (fstatat(at, name, &st, flags) != 0)
 		return false;
 	errno = ERANGE;
 	return st.st_mtim.tv_sec == m->mtime && st.st_mtim.tv_nsec == (long)m->nsec;
@@ -71,7 +71,7 @@ static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const 
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	return futimens(fd, times) == 0 && keeps_time(fd, m);
+	return futimens(fd, times) == 0 && keeps_time(fd, "", AT_EMPTY_PATH, m);
 }
 
 /* Learn from file FD, made with M's mode, what new files get here. */
@@ -125,23 +125,20 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 	return set_metadata(fd, m, bits, action);
 }
 
-/* For FD, an O_PATH descriptor of symbolic link NAME in DIR. */
-static bool set_symlink(int fd, int dir, const char *name, const struct metadata *m, unsigned bits,
+/* For a symbolic link: AT and NAME are its directory and name with AT_SYMLINK_NOFOLLOW, or an O_PATH
+ * descriptor of it and "" with AT_EMPTY_PATH. */
+static bool set_symlink(int at, const char *name, int flags, const struct metadata *m, unsigned bits,
                         const char **action)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
 
 	*action = "set owner";
-	if ((bits & DIFFERS_OWNER) && fchownat(fd, "", m->uid, m->gid, AT_EMPTY_PATH) != 0)
+	if ((bits & DIFFERS_OWNER) && fchownat(at, name, m->uid, m->gid, flags) != 0)
 		return false;
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	/* Before Linux 5.8 only a name can be given a time. */
-	if (utimensat(fd, "", times, AT_EMPTY_PATH) != 0 &&
-	    (errno != EINVAL || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) != 0))
-		return false;
-	return keeps_time(fd, m);
+	return utimensat(at, name, times, flags) == 0 && keeps_time(at, name, flags, m);
 }
 
 bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
@@ -157,7 +154,10 @@ bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const s
 		errno = EEXIST;
 		done = false;
 	}
-	done = done && set_symlink(fd, dir, name, m, dest_differs(d, st, m), action);
+	unsigned bits = dest_differs(d, st, m);
+	if (done && !set_symlink(fd, "", AT_EMPTY_PATH, m, bits, action))
+		/* Before Linux 5.8 only a name can be given a time. */
+		done = errno == EINVAL && set_symlink(dir, name, AT_SYMLINK_NOFOLLOW, m, bits, action);
 	int error = errno;
 	close_fd(&fd);
 	errno = error;
@@ -175,8 +175,14 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	*action = "create symbolic link";
 	if (symlinkat(to, dir, name) != 0)
 		return false;
+	*action = "stat";
+	if (!habit->shared_known) {
+		if (fstat(dir, &st) != 0)
+			return false;
+		habit->shared_known = true;
+		habit->shared = (st.st_mode & 022) || st.st_uid != geteuid();
+	}
 	if (!habit->owner_known) {
-		*action = "stat";
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			return false;
 		habit->owner_known = true;
@@ -185,5 +191,8 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	}
 	st = (struct stat){
 	    .st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
-	return dest_amend_symlink(d, dir, name, &st, m, action);
+	/* What nobody else can replace needs no descriptor. */
+	return habit->shared
+	           ? dest_amend_symlink(d, dir, name, &st, m, action)
+	           : set_symlink(dir, name, AT_SYMLINK_NOFOLLOW, m, dest_differs(d, &st, m), action);
 }

@@ -30,7 +30,8 @@ unsigned dest_differs(const struct dest *dest, const struct stat *st, const stru
  * directory (setgid, default ACL, mount options). This is learnt from the first file, so that the others
  * cost no call to find out. */
 struct habit {
-	bool owner_known;
+	bool owner_known, shared_known;
+	bool shared; /* others may rename here */
 	uint32_t uid, gid;
 	uint64_t seen[8], kept[8]; /* a bit per permission mode: seen here; came out as asked for */
 };

@@ -129,9 +129,10 @@ make_twofaced() {
 }
 
 @test "what takes the place of a new symbolic link gets neither its owner nor its time" {
-	mkdir s
-	ln -s target s/link
-	chown -h 7:7 s/link
+	mkdir -p s/d
+	chmod 777 s/d # where others may rename
+	ln -s target s/d/link
+	chown -h 7:7 s/d/link
 	pack s b --preserve-owner
 	echo canary >linked
 	touch -d '2001-01-01' linked
@@ -139,11 +140,11 @@ make_twofaced() {
 	strace -qq -o /dev/null -e trace=fchownat -e inject=fchownat:delay_enter=1500000:when=1 \
 		"$decant" fill --threads 1 --dest v b 2>err &
 	for ((i = 0; i < 500; i++)); do
-		[[ ! -L v/link ]] || break
+		[[ ! -L v/d/link ]] || break
 		sleep 0.02
 	done
 	sleep 0.2
-	ln -f linked v/link
+	ln -f linked v/d/link
 	wait $! || :
 	[[ $(stat -c '%u %Y' linked) == "0 978307200" ]]
 	fill b v
