@@ -125,6 +125,26 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	return true;
 }
 
+bool dest_within(struct dest *d, const struct dest *of, const char *name, bool create)
+{
+	size_t size = strlen(of->path) + strlen(name) + 2;
+	struct stat st;
+
+	*d = *of;
+	d->root = -1;
+	d->path = malloc(size);
+	if (!d->path)
+		return false;
+	snprintf(d->path, size, "%s/%s", of->path, name);
+	if (create && !dest_mkdir(of->root, name, 0700) && errno != EEXIST)
+		return false;
+	d->root = dest_child(of, of->root, name);
+	if (d->root < 0 || fstat(d->root, &st) != 0)
+		return false;
+	d->root_is_ours = d->owners || st.st_uid == geteuid();
+	return true;
+}
+
 void dest_close(struct dest *d)
 {
 	close_fd(&d->root);

@@ -34,6 +34,9 @@ struct dest {
  * PATH itself must be no symbolic link. Pass dest_close in any case. */
 bool dest_open(struct dest *dest, const char *path, bool create, struct fault *fault);
 void dest_close(struct dest *dest);
+/* Open directory NAME of the root of OF as a volume of its own, with CREATE made (0700) when it is missing.
+ * False with errno. Pass dest_close in any case. */
+bool dest_within(struct dest *dest, const struct dest *of, const char *name, bool create);
 
 /* Open the directory at PATH below the root ("." or "a/b"), for FLAGS O_PATH or O_RDONLY. */
 int dest_dir(const struct dest *dest, const char *path, int flags);

@@ -159,6 +159,13 @@ static void summarize(struct fill *f, bool changed)
 	                    });
 }
 
+/* Files and whole trees in one directory would be in each other's way. */
+static bool check_kind(const struct fill *f, struct fault *fault)
+{
+	return !state_switched(&f->state) || fault_set(fault, EXIT_VOLUME, f->dest->path, "fill",
+	                                               "holds whole trees: fill it with --switch");
+}
+
 bool fill_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
                  unsigned workers, struct fault *fault)
 {
@@ -169,8 +176,8 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 		return fault_set(fault, EXIT_BUNDLE, b->name, "check index",
 		                 "has setuid, setgid or sticky bits, or capabilities; --setid accepts them");
 	progress_begin(&f.progress, log, dest->path, b->catalog.head.data_plain);
-	if (state_lock(&f.state, dest, options->lock_timeout, fault) && state_load(&f.state, fault) &&
-	    look_fresh(&f, fault))
+	if (state_lock(&f.state, dest, options->lock_timeout, fault) && check_kind(&f, fault) &&
+	    state_load(&f.state, fault) && look_fresh(&f, fault))
 		f.fresh ? fill_fresh(&f, fault) : refill(&f, &changed, fault);
 	progress_clear(&f.progress);
 	if (!fault->code)

@@ -18,6 +18,7 @@
 #include "options.h"
 #include "show.h"
 #include "stop.h"
+#include "switch.h"
 #include "verify.h"
 #include "workers.h"
 #include <zstd.h>
@@ -112,12 +113,13 @@ static bool run_tasks(struct task *tasks, size_t count, const struct options *o,
 		note_no_mount(log, &tasks[i].dest);
 	}
 	confine(kept, 2 * count, count);
+	bool verify = o->command == COMMAND_VERIFY;
+	bool (*work)(const struct options *, const struct log *, struct bundle *, struct dest *, unsigned,
+	             struct fault *) =
+	    o->switched ? (verify ? switch_verify : switch_fill) : (verify ? verify_volume : fill_volume);
 	for (size_t i = 0; i < count; i++) {
 		struct task *t = &tasks[i];
-		bool done = o->command == COMMAND_VERIFY
-		                ? verify_volume(o, log, &t->bundle, &t->dest, workers[i], fault)
-		                : fill_volume(o, log, &t->bundle, &t->dest, workers[i], fault);
-		if (!done)
+		if (!work(o, log, &t->bundle, &t->dest, workers[i], fault))
 			return false;
 	}
 	return true;

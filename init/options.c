@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "path.h"
 #include "releases.h"
 
 const char options_help[] =
@@ -18,12 +20,14 @@ const char options_help[] =
     "  --dest DIR            the volume (else $DECANT_DEST, else what the bundle records)\n"
     "  --threads N           workers, 1 to 64 (default: what CPUs, quota and memory allow)\n"
     "  --expect ID           refuse a bundle with another id\n"
+    "  --switch              the tree is DIR/ID, and DIR/current is a link that is switched to it\n"
     "  --log text|json       how to log on standard error\n"
     "  --progress auto|bar|lines|none\n"
     "fill:\n"
     "  --prune managed|all|none  remove what earlier fills made and the bundle lacks,\n"
     "                        all that it lacks, or nothing (default: managed)\n"
-    "  --keep-releases N     the files of the last N releases stay, 0 to 100 (default: 0)\n"
+    "  --keep-releases N     the files of the last N releases stay, 0 to 100 (default: 0;\n"
+    "                        with --switch 1: whole trees)\n"
     "  --sync                exit 0 only when everything is on disk\n"
     "  --create              make DIR when it is missing\n"
     "  --setid               accept setuid, setgid and sticky bits and file capabilities\n"
@@ -44,6 +48,7 @@ enum {
 	OPT_DEST = 256,
 	OPT_THREADS,
 	OPT_EXPECT,
+	OPT_SWITCH,
 	OPT_LOG,
 	OPT_PROGRESS,
 	OPT_PRUNE,
@@ -64,6 +69,7 @@ static const struct option table[] = {
     {"dest", required_argument, NULL, OPT_DEST},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"expect", required_argument, NULL, OPT_EXPECT},
+    {"switch", no_argument, NULL, OPT_SWITCH},
     {"log", required_argument, NULL, OPT_LOG},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"prune", required_argument, NULL, OPT_PRUNE},
@@ -91,6 +97,7 @@ static unsigned commands_of(int option)
 	case OPT_DEST:
 	case OPT_THREADS:
 	case OPT_EXPECT:
+	case OPT_SWITCH:
 		return BIT(COMMAND_FILL) | BIT(COMMAND_VERIFY);
 	case OPT_PROGRESS:
 	case OPT_PRUNE:
@@ -137,11 +144,6 @@ static int parse_choice(const char *text, const char *const *choices)
 	return -1;
 }
 
-static bool is_id(const char *text)
-{
-	return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
-}
-
 static bool apply_valued(struct options *o, int option, char *value, struct fault *fault)
 {
 	static const char *const prunes[] = {"managed", "all", "none", NULL};
@@ -155,8 +157,8 @@ static bool apply_valued(struct options *o, int option, char *value, struct faul
 		return *value ? true : usage(fault, "--dest", "wants a directory");
 	case OPT_EXPECT:
 		o->expect = value;
-		return is_id(value) ? true
-		                    : usage(fault, "--expect", "wants a bundle id, 32 hexadecimal digits");
+		return id_valid(value) ? true
+		                       : usage(fault, "--expect", "wants a bundle id, 32 hexadecimal digits");
 	case OPT_THREADS:
 		return parse_number(value, 1, 64, &o->threads) ||
 		       usage(fault, "--threads", "wants a number from 1 to 64");
@@ -184,6 +186,9 @@ static bool apply_valued(struct options *o, int option, char *value, struct faul
 static void apply_flag(struct options *o, int option)
 {
 	switch (option) {
+	case OPT_SWITCH:
+		o->switched = true;
+		break;
 	case OPT_SYNC:
 		o->sync = true;
 		break;
@@ -232,8 +237,11 @@ static int take_command(struct options *o, int argc, char **argv)
 
 bool options_parse(struct options *o, int argc, char **argv, struct fault *fault)
 {
-	*o = (struct options){
-	    .lock_timeout = 60, .space_check = true, .owners = true, .dest = getenv("DECANT_DEST")};
+	*o = (struct options){.lock_timeout = 60,
+	                      .keep_releases = UINT_MAX,
+	                      .space_check = true,
+	                      .owners = true,
+	                      .dest = getenv("DECANT_DEST")};
 	if (o->dest && !*o->dest)
 		o->dest = NULL;
 	int skip = take_command(o, argc, argv);
@@ -258,8 +266,11 @@ bool options_parse(struct options *o, int argc, char **argv, struct fault *fault
 	int pipes = 0;
 	for (int i = 0; i < o->bundle_count; i++)
 		pipes += strcmp(o->bundles[i], "-") == 0;
+	if (o->keep_releases == UINT_MAX)
+		o->keep_releases = o->switched;
 	if (o->keep_releases > 0 && o->prune != PRUNE_MANAGED)
-		return usage(fault, "--keep-releases", "goes with --prune managed alone");
+		return usage(fault, o->switched ? "--switch" : "--keep-releases",
+		             "goes with --prune managed alone");
 	if (pipes > 1)
 		return usage(fault, "-", "standard input holds one bundle");
 	if ((o->command == COMMAND_LIST || o->command == COMMAND_INFO) && o->bundle_count != 1)

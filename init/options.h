@@ -12,14 +12,14 @@ enum progress { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_LINES, PROGRESS_NONE };
 
 struct options {
 	enum command command;
-	const char *dest;      /* --dest, else DECANT_DEST, else NULL: what each bundle records */
-	const char *expect;    /* --expect: the id that the bundle must have, or NULL */
-	unsigned threads;      /* 0: as many as workers_allowed() says */
-	unsigned lock_timeout; /* seconds */
-	unsigned keep_releases;
+	const char *dest;       /* --dest, else DECANT_DEST, else NULL: what each bundle records */
+	const char *expect;     /* --expect: the id that the bundle must have, or NULL */
+	unsigned threads;       /* 0: as many as workers_allowed() says */
+	unsigned lock_timeout;  /* seconds */
+	unsigned keep_releases; /* if not given: 0, with --switch 1 */
 	enum prune prune;
 	enum progress progress;
-	bool sync, create, setid, space_check, json, extra, owners, long_list, null;
+	bool switched, sync, create, setid, space_check, json, extra, owners, long_list, null;
 	char **bundles; /* the arguments that are left; NULL-terminated, borrowed from argv */
 	int bundle_count;
 };

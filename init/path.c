@@ -34,6 +34,11 @@ bool dest_valid(const char *path, size_t len)
 	return true;
 }
 
+bool id_valid(const char *id)
+{
+	return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
+}
+
 int name_compare(const char *a, size_t alen, const char *b, size_t blen)
 {
 	int order = memcmp(a, b, alen < blen ? alen : blen);

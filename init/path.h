@@ -16,6 +16,9 @@ bool name_reserved(const char *name, size_t len);
 /* True when PATH is absolute, has no "." or ".." component and is at most PATH_LEN_MAX bytes long. */
 bool dest_valid(const char *path, size_t len);
 
+/* True when ID is that of a bundle: 32 lower-case hexadecimal digits. */
+bool id_valid(const char *id);
+
 /* Compare two names as the format sorts them: by unsigned bytes, a prefix first. Returns <0, 0, >0. */
 int name_compare(const char *a, size_t alen, const char *b, size_t blen);
 

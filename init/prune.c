@@ -88,7 +88,8 @@ static bool mark_all(struct pruner *p, struct fault *fault)
 	struct state *s = &p->fill->state;
 	const struct releases *r = &s->releases;
 
-	if (!mark(p, p->fill->bundle, fault) || (s->keep_held && !mark(p, &s->held, fault)))
+	if ((p->fill->bundle && !mark(p, p->fill->bundle, fault)) ||
+	    (s->keep_held && !mark(p, &s->held, fault)))
 		return false;
 	for (uint32_t i = 0; i < r->names.count && !fault->code; i++) {
 		struct bundle kept;
@@ -192,7 +193,7 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	struct pruner p = {.fill = f, .past = past};
 	const struct header *head = &past->catalog.head;
 
-	if (strcmp(past->id, f->bundle->id) == 0)
+	if (f->bundle && strcmp(past->id, f->bundle->id) == 0)
 		return true;
 	p.entry = calloc((size_t)head->entries + 1, 1);
 	p.dir = calloc(head->dirs, 1);

@@ -6,7 +6,8 @@
 
 /* --prune managed: what the bundle that the volume held made, what fills made that did not end, and what
  * releases made that are kept no longer; but nothing that a release has that is kept (releases.h). A name
- * that is now a directory, and a directory that is not empty, have become somebody else's and stay. */
+ * that is now a directory, and a directory that is not empty, have become somebody else's and stay. A fill
+ * without a bundle keeps nothing. */
 bool prune_managed(struct fill *fill, struct fault *fault);
 
 /* --prune all: every stranger. prune_count only counts them, to *COUNT. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path.h"
+
 static const char prefix[] = "release-";
 enum { PREFIX_LEN = sizeof prefix - 1, DIGITS = 10, ID_LEN = 32 };
 
@@ -42,13 +44,12 @@ const char *releases_id(const struct releases *r, uint32_t i)
 	if (strspn(number, "0123456789") != DIGITS || number[DIGITS] != '-' ||
 	    strncmp(number, last_number, DIGITS) > 0)
 		return NULL;
-	return strlen(id) == ID_LEN && strspn(id, "0123456789abcdef") == ID_LEN ? id : NULL;
+	return id_valid(id) ? id : NULL;
 }
 
-/* Is the release of bundle ID among those that are kept already? They are newer than number BELOW. */
-static bool is_kept(const struct releases *r, uint32_t below, const char *id)
+bool releases_keep(const struct releases *r, uint32_t from, const char *id)
 {
-	for (uint32_t i = below + 1; i < r->names.count; i++) {
+	for (uint32_t i = from; i < r->names.count; i++) {
 		const char *kept = r->kept[i] ? releases_id(r, i) : NULL;
 		if (kept && strcmp(kept, id) == 0)
 			return true;
@@ -68,7 +69,7 @@ void releases_choose(struct releases *r, unsigned count, const char *now, const 
 	for (uint32_t i = r->names.count; i-- > 0;) {
 		const char *id = releases_id(r, i);
 		r->kept[i] = left > 0 && id && strcmp(id, now) != 0 && !(before && strcmp(id, before) == 0) &&
-		             !is_kept(r, i, id);
+		             !releases_keep(r, i + 1, id);
 		left -= r->kept[i];
 		r->dropped += !r->kept[i];
 	}

@@ -29,6 +29,9 @@ void releases_free(struct releases *releases);
  * count no place, and neither does one that stands here twice. */
 void releases_choose(struct releases *releases, unsigned count, const char *now, const char *before);
 
+/* Is bundle ID's one of those that are kept, from number FROM on? */
+bool releases_keep(const struct releases *releases, uint32_t from, const char *id);
+
 /* The bundle's id in the name of number I, or NULL for what only looks like a release. */
 const char *releases_id(const struct releases *releases, uint32_t i);
 

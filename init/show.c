@@ -11,6 +11,7 @@
 #include "dest.h"
 #include "path.h"
 #include "state.h"
+#include "switch.h"
 
 static void print_mode(char type, uint32_t mode)
 {
@@ -203,33 +204,66 @@ static void print_catalog(const struct options *o, const struct bundle *b)
 	print_text(o, "packer", c->packer);
 }
 
-/* The releases that are kept, newest first. */
-static bool print_releases(const struct options *o, struct state *s, struct fault *fault)
+static void print_release(const struct options *o, const struct bundle *past, int64_t filled)
+{
+	struct text revision = past->catalog.revision;
+	char when[72], safe[2048];
+
+	format_time(when, sizeof when, filled);
+	if (o->json) {
+		putchar('{');
+		print_text(o, "bundle", (struct text){past->id, strlen(past->id)});
+		print_text(o, "revision", revision);
+		printf("\"filled\":\"%sZ\"}", when);
+	} else {
+		name_escape(safe, sizeof safe, revision.s, revision.len);
+		printf("kept: %s, revision %s, filled %sZ\n", past->id, *safe ? safe : "-", when);
+	}
+}
+
+/* Release NUMBER of R, if it is whole: an index in the volume of S, or else what the state of a tree in DIR
+ * says. */
+static bool find_release(const struct releases *r, uint32_t number, struct state *s, const struct dest *dir,
+                         struct bundle *past, int64_t *filled, bool *found, struct fault *fault)
+{
+	const char *id = releases_id(r, number);
+	struct fault none = {.code = EXIT_DONE};
+	struct dest tree;
+
+	if (!dir)
+		return state_past(s, names_get(&r->names, number).s, past, found, filled, fault);
+	struct state inner = {.dir = -1, .lock = -1, .tmp = -1};
+	*found = id && dest_within(&tree, dir, id, false) && state_peek(&inner, &tree, &none);
+	if (id)
+		dest_close(&tree);
+	if (*found) {
+		*past = inner.held;
+		*filled = inner.filled;
+		inner.has_held = false;
+	}
+	state_close(&inner);
+	return true;
+}
+
+/* The releases that are kept, newest first; DIR and KEPT if they are whole trees. */
+static bool print_releases(const struct options *o, struct state *s, const struct dest *dir,
+                           const struct releases *kept, struct fault *fault)
 {
 	const char *gap = "";
 
 	if (o->json)
 		fputs("\"releases\":[", stdout);
-	for (uint32_t i = s->releases.names.count; i-- > 0;) {
-		char when[72], safe[2048];
+	for (uint32_t i = kept->names.count; i-- > 0;) {
 		struct bundle past;
 		int64_t filled;
 		bool found;
-		if (!state_past(s, names_get(&s->releases.names, i).s, &past, &found, &filled, fault))
+		if (!find_release(kept, i, s, dir, &past, &filled, &found, fault))
 			return false;
 		if (!found)
 			continue;
-		struct text revision = past.catalog.revision;
-		format_time(when, sizeof when, filled);
-		if (o->json) {
-			printf("%s{", gap);
-			print_text(o, "bundle", (struct text){past.id, strlen(past.id)});
-			print_text(o, "revision", revision);
-			printf("\"filled\":\"%sZ\"}", when);
-		} else {
-			name_escape(safe, sizeof safe, revision.s, revision.len);
-			printf("kept: %s, revision %s, filled %sZ\n", past.id, *safe ? safe : "-", when);
-		}
+		if (o->json)
+			fputs(gap, stdout);
+		print_release(o, &past, filled);
 		gap = ",";
 		bundle_close(&past);
 	}
@@ -241,10 +275,13 @@ static bool print_releases(const struct options *o, struct state *s, struct faul
 static bool show_volume(const struct options *o, const char *name, struct fault *fault)
 {
 	struct state state = {.dir = -1, .lock = -1, .tmp = -1, .journal = -1};
-	struct dest dest;
+	struct dest dest, tree;
+	struct releases kept;
 	char when[72];
+	bool opened = dest_open(&dest, name, false, fault),
+	     switched = opened && switch_peek(&dest, &tree, &kept);
 
-	if (dest_open(&dest, name, false, fault) && state_peek(&state, &dest, fault)) {
+	if (opened && state_peek(&state, switched ? &tree : &dest, fault)) {
 		format_time(when, sizeof when - 1, state.filled);
 		strcat(when, "Z");
 		/* What follows the index in the bundle is not known here. */
@@ -253,9 +290,15 @@ static bool show_volume(const struct options *o, const char *name, struct fault 
 		print_catalog(o, &state.held);
 		print_text(o, "filled", (struct text){when, strlen(when)});
 		print_text(o, "synced", state.synced ? (struct text){"yes", 3} : (struct text){"no", 2});
-		print_releases(o, &state, fault);
+		if (switched)
+			print_text(o, "current", (struct text){state.held.id, strlen(state.held.id)});
+		print_releases(o, &state, switched ? &dest : NULL, switched ? &kept : &state.releases, fault);
 	}
 	state_close(&state);
+	if (switched) {
+		dest_close(&tree);
+		releases_free(&kept);
+	}
 	dest_close(&dest);
 	return fault->code == EXIT_DONE;
 }

@@ -260,12 +260,20 @@ static bool open_tmp(struct state *s, struct fault *fault)
 	return state_purge(s, fault);
 }
 
+bool state_switched(const struct state *s)
+{
+	struct stat st;
+	return fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
 
 	if (!open_tmp(s, fault))
 		return false;
+	if (!b)
+		return true;
 	/* Written aside, to be renamed: a journal is whole, or not there. */
 	s->journal = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->journal < 0)
@@ -288,9 +296,11 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	char name[64];
 
-	journal_name(name, sizeof name, b->id);
-	if (!move_over(s, s->tmp, "journal", name))
-		return state_fault(s, fault, name, "create");
+	if (b) {
+		journal_name(name, sizeof name, b->id);
+		if (!move_over(s, s->tmp, "journal", name))
+			return state_fault(s, fault, name, "create");
+	}
 	if (s->keep_held)
 		releases_next(&s->releases, s->held.id, name);
 	else if (s->has_held)
@@ -306,7 +316,13 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 	return true;
 }
 
-static bool remove_past(struct state *s, const char *name, struct fault *fault)
+bool state_mark(struct state *s, const char *name, struct fault *fault)
+{
+	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	return (fd >= 0 && close_fd(&fd)) || state_fault(s, fault, name, "create");
+}
+
+bool state_unmark(struct state *s, const char *name, struct fault *fault)
 {
 	return dest_unlink(s->dir, name) || errno == ENOENT ||
 	       (errno == EISDIR && state_discard(s, s->dir, name)) || state_fault(s, fault, name, "remove");
@@ -322,12 +338,12 @@ static bool remove_pasts(struct state *s, struct fault *fault)
 	for (uint32_t i = 0; i < names.count && !fault->code; i++) {
 		const char *name = names_get(&names, i).s;
 		if (is_journal(name))
-			remove_past(s, name, fault);
+			state_unmark(s, name, fault);
 	}
 	names_free(&names);
 	for (uint32_t i = 0; i < s->releases.names.count && !fault->code; i++)
 		if (!s->releases.kept[i])
-			remove_past(s, names_get(&s->releases.names, i).s, fault);
+			state_unmark(s, names_get(&s->releases.names, i).s, fault);
 	return fault->code == EXIT_DONE;
 }
 

@@ -5,6 +5,7 @@
  *   journal-ID    the index of a bundle whose fill began and has not ended, or that is being replaced:
  *                 its names may be on the volume
  *   release-...   the index of an earlier release whose files stay (releases.h)
+ *   switched      DEST holds whole trees, and the two above are empty files (switch.h)
  *   tmp/          files on their way to their names; emptied when a fill begins and when it ends
  *
  * All of it is untrusted: somebody else may have written it. A state that is not whole counts as none. What
@@ -20,6 +21,8 @@
 #include "dest.h"
 #include "fault.h"
 #include "releases.h"
+
+#define STATE_SWITCHED "switched"
 
 struct state {
 	const struct dest *dest;
@@ -56,13 +59,22 @@ bool state_past(struct state *state, const char *name, struct bundle *past, bool
  * when there is none. */
 bool state_peek(struct state *state, const struct dest *dest, struct fault *fault);
 
-/* Before the first write: make and empty tmp, and prepare the journal of BUNDLE's names in it. */
+/* Is this the .decant of a directory of trees (switch.h), which has no state of its own? */
+bool state_switched(const struct state *state);
+
+/* Before the first write: make and empty tmp, and prepare the journal of BUNDLE's names in it, if BUNDLE is
+ * not NULL. */
 bool state_begin(struct state *state, const struct bundle *bundle, struct fault *fault);
 /* Before the first change of a name: the volume no longer holds what the state says, and may from now on hold
- * BUNDLE's names. Not earlier, or a fill that failed would claim names that it never made. */
+ * BUNDLE's names, or none but those it had (NULL). Not earlier, or a fill that failed would claim names that
+ * it never made. */
 bool state_drop(struct state *state, const struct bundle *bundle, struct fault *fault);
 /* After the last change: the volume holds BUNDLE. With SYNC everything is on disk when this returns. */
 bool state_commit(struct state *state, const struct bundle *bundle, bool sync, struct fault *fault);
+
+/* Make the empty file NAME in .decant if it is not there; remove it, if it is, or what else has its name. */
+bool state_mark(struct state *state, const char *name, struct fault *fault);
+bool state_unmark(struct state *state, const char *name, struct fault *fault);
 
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
 bool state_fault(const struct state *state, struct fault *fault, const char *name, const char *action);

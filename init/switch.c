@@ -1,0 +1,266 @@
+#include "switch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fill.h"
+#include "io.h"
+#include "path.h"
+#include "prune.h"
+#include "verify.h"
+
+#define LINK "current"
+#define JOURNAL "journal-"
+enum { ID_SIZE = 33, JOURNAL_LEN = sizeof JOURNAL - 1 };
+
+struct switcher {
+	const struct options *options;
+	const struct log *log;
+	const struct dest *dest;
+	struct state state;
+	const char *now;      /* the id of the tree that is being filled */
+	char before[ID_SIZE]; /* what `current` led to when the fill began; read_link */
+};
+
+/* The id that `current` leads to, to ID: "" when there is no such link, "/" when it leads elsewhere. */
+static bool read_link(const struct dest *d, char *id, struct fault *fault)
+{
+	ssize_t n = readlinkat(d->root, LINK, id, ID_SIZE);
+
+	if (n < 0 && errno != ENOENT) {
+		char path[PATH_LEN_MAX + sizeof LINK + 1];
+		int error = errno;
+		snprintf(path, sizeof path, "%.*s/" LINK, PATH_LEN_MAX, d->path);
+		return error == EINVAL
+		           ? fault_set(fault, EXIT_VOLUME, path, "read link", "is no symbolic link")
+		           : fault_errno(fault, error, path, "read link");
+	}
+	id[n < 0 || n == ID_SIZE ? 0 : n] = '\0';
+	if (n >= 0 && !id_valid(id))
+		strcpy(id, "/");
+	return true;
+}
+
+/* A directory that a fill without --switch has used is not for trees. */
+static bool claim(struct switcher *w, struct fault *fault)
+{
+	struct names names;
+	bool ours = true;
+
+	if (state_switched(&w->state))
+		return true;
+	if (!names_read(w->state.dir, &names))
+		return state_fault(&w->state, fault, "", "read");
+	for (uint32_t i = 0; i < names.count; i++) {
+		const char *name = names_get(&names, i).s;
+		ours = ours && (strcmp(name, "lock") == 0 || strcmp(name, "tmp") == 0);
+	}
+	names_free(&names);
+	if (!ours)
+		return fault_set(
+		    fault, EXIT_VOLUME, w->dest->path, "fill",
+		    "was filled without --switch: name another directory, or empty this one, .decant, too");
+	return state_mark(&w->state, STATE_SWITCHED, fault);
+}
+
+static void journal_of(char *name, const char *id)
+{
+	memcpy(name, JOURNAL, JOURNAL_LEN);
+	strcpy(name + JOURNAL_LEN, id);
+}
+
+/* Does tree ID stay, when releases_choose has chosen? */
+static bool stays(const struct switcher *w, const char *id)
+{
+	const struct releases *r = &w->state.releases;
+	bool is = strcmp(id, w->now) == 0 || (w->options->keep_releases > 0 && strcmp(id, w->before) == 0);
+
+	return is || releases_keep(r, 0, id);
+}
+
+/* Remove what decant made in TREE. *EMPTY tells whether its root, without .decant, can go, too. */
+static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struct fault *fault)
+{
+	struct fill f = {.options = w->options, .log = w->log, .dest = tree};
+	struct names names = {0};
+	bool done = state_lock(&f.state, tree, w->options->lock_timeout, fault) &&
+	            state_load(&f.state, fault) && state_begin(&f.state, NULL, fault) &&
+	            state_drop(&f.state, NULL, fault) && prune_managed(&f, fault) &&
+	            (names_read(tree->root, &names) || fault_errno(fault, errno, tree->path, "read"));
+
+	*empty = names.count == 1;
+	names_free(&names);
+	if (done && *empty) {
+		dest_unlock(tree, ".");
+		done = state_discard(&w->state, tree->root, STATE_DIR) ||
+		       fault_errno(fault, errno, tree->path, "remove");
+	}
+	state_close(&f.state);
+	return done;
+}
+
+/* Remove tree ID, and its record when nothing is left of it. */
+static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
+{
+	char journal[JOURNAL_LEN + ID_SIZE];
+	struct dest tree;
+	bool gone = !dest_within(&tree, w->dest, id, false), empty;
+
+	if (gone && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+		fault_errno(fault, errno, tree.path ? tree.path : id, "open");
+	} else if (!gone && empty_tree(w, &tree, &empty, fault)) {
+		gone = empty && dest_rmdir(w->dest->root, id);
+		if (gone || errno == ENOTEMPTY || errno == EEXIST || !empty)
+			log_note(w->log, tree.path,
+			         gone ? "removed" : "note: stays, because it holds what decant did not make");
+		else
+			fault_errno(fault, errno, tree.path, "remove directory");
+	}
+	dest_close(&tree);
+	if (fault->code || !state_purge(&w->state, fault))
+		return false;
+	journal_of(journal, id);
+	return !gone || state_unmark(&w->state, journal, fault);
+}
+
+/* Remove the trees of fills that did not end, before another one needs the room; but none at all when readers
+ * may have been led to one by hand. */
+static bool remove_unfinished(struct switcher *w, struct fault *fault)
+{
+	struct state *s = &w->state;
+
+	memset(s->releases.kept, 1, s->releases.names.count);
+	for (uint32_t i = 0; i < s->journals.count && *w->before != '/'; i++) {
+		const char *id = names_get(&s->journals, i).s + JOURNAL_LEN;
+		if (id_valid(id) && strcmp(id, w->before) != 0 && !stays(w, id) && !remove_tree(w, id, fault))
+			return false;
+	}
+	return true;
+}
+
+/* Remove the trees that do not stay, now that nobody is led to them. */
+static bool remove_old(struct switcher *w, struct fault *fault)
+{
+	struct state *s = &w->state;
+	char journal[JOURNAL_LEN + ID_SIZE];
+
+	for (uint32_t i = 0; i < s->releases.names.count; i++) {
+		const char *id = releases_id(&s->releases, i), *name = names_get(&s->releases.names, i).s;
+		if (s->releases.kept[i])
+			continue;
+		bool stay = !id || stays(w, id);
+		if (!stay) /* From here on it counts as unfinished. */
+			journal_of(journal, id);
+		if (stay ? !state_unmark(s, name, fault)
+		         : !(dest_rename(s->dir, name, s->dir, journal) ||
+		             state_fault(s, fault, name, "rename")) ||
+		               !remove_tree(w, id, fault))
+			return false;
+	}
+	if (!id_valid(w->before) || strcmp(w->before, w->now) == 0)
+		return true;
+	journal_of(journal, w->before);
+	return stays(w, w->before) ? state_unmark(s, journal, fault) : remove_tree(w, w->before, fault);
+}
+
+/* Lead `current` to the tree that is now complete. */
+static bool flip(struct switcher *w, struct fault *fault)
+{
+	char name[RELEASE_NAME_SIZE], led[ID_SIZE];
+	struct state *s = &w->state;
+
+	/* Once more, because somebody may have put something else in its place. */
+	if (!read_link(w->dest, led, fault))
+		return false;
+	if (strcmp(led, w->now) != 0) {
+		if (w->options->keep_releases > 0 && id_valid(w->before)) {
+			releases_next(&s->releases, w->before, name);
+			if (!state_mark(s, name, fault))
+				return false;
+		}
+		if (symlinkat(w->now, s->tmp, LINK) != 0)
+			return state_fault(s, fault, "tmp/" LINK, "create");
+		if (!dest_rename(s->tmp, LINK, w->dest->root, LINK))
+			return fault_errno(fault, errno, w->dest->path, "switch " LINK);
+		log_note(w->log, w->dest->path, "switched");
+	}
+	/* Also when the link was right: who made it may have been killed before this. */
+	return !w->options->sync || dest_sync(w->dest) || fault_errno(fault, errno, w->dest->path, "sync");
+}
+
+static bool fill_tree(struct switcher *w, struct bundle *b, unsigned workers, struct fault *fault)
+{
+	struct options inner = *w->options;
+	char journal[JOURNAL_LEN + ID_SIZE];
+	struct dest tree;
+
+	inner.keep_releases = 0;
+	journal_of(journal, w->now);
+	if (!state_mark(&w->state, journal, fault))
+		return false;
+	if (dest_within(&tree, w->dest, w->now, true))
+		fill_volume(&inner, w->log, b, &tree, workers, fault);
+	else
+		fault_errno(fault, errno, tree.path ? tree.path : w->now, "open");
+	dest_close(&tree);
+	return fault->code == EXIT_DONE;
+}
+
+bool switch_fill(const struct options *o, const struct log *log, struct bundle *b, struct dest *dest,
+                 unsigned workers, struct fault *fault)
+{
+	struct switcher w = {.options = o, .log = log, .dest = dest, .now = b->id};
+	struct state *s = &w.state;
+
+	/* Before anything is made here; and again, when no other fill can change it any more. */
+	if (!read_link(dest, w.before, fault))
+		return false;
+	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
+	    read_link(dest, w.before, fault) && state_load(s, fault) && state_begin(s, NULL, fault) &&
+	    remove_unfinished(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
+		releases_choose(&s->releases, o->keep_releases, w.now, id_valid(w.before) ? w.before : NULL);
+		remove_old(&w, fault);
+	}
+	state_close(s);
+	return fault->code == EXIT_DONE;
+}
+
+bool switch_verify(const struct options *o, const struct log *log, struct bundle *b, struct dest *dest,
+                   unsigned workers, struct fault *fault)
+{
+	char led[ID_SIZE];
+	struct dest tree;
+
+	if (!read_link(dest, led, fault))
+		return false;
+	if (strcmp(led, b->id) != 0)
+		return fault_set(fault, EXIT_DIFFERENT, dest->path, "verify",
+		                 LINK " does not lead to bundle %s", b->id);
+	if (dest_within(&tree, dest, led, false))
+		verify_volume(o, log, b, &tree, workers, fault);
+	else
+		fault_errno(fault, errno, tree.path ? tree.path : led, "open");
+	dest_close(&tree);
+	return fault->code == EXIT_DONE;
+}
+
+bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept)
+{
+	struct state s = {.dir = dest_child(d, d->root, STATE_DIR)};
+	struct fault fault = {.code = EXIT_DONE};
+	char led[ID_SIZE];
+	bool is = s.dir >= 0 && state_switched(&s) && read_link(d, led, &fault) && id_valid(led);
+
+	if (is) {
+		bool opened = dest_within(tree, d, led, false), read = releases_read(kept, s.dir);
+		is = opened && read;
+		if (!is) {
+			dest_close(tree);
+			releases_free(kept);
+		}
+	}
+	close_fd(&s.dir);
+	return is;
+}
