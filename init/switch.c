@@ -119,7 +119,7 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 			fault_errno(fault, errno, tree.path, "remove directory");
 	}
 	dest_close(&tree);
-	if (fault->code || !state_purge(&w->state, fault))
+	if (fault->code)
 		return false;
 	journal_of(journal, id);
 	return !gone || state_unmark(&w->state, journal, fault);
@@ -221,7 +221,8 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	    read_link(dest, w.before, fault) && state_load(s, fault) && state_begin(s, NULL, fault) &&
 	    remove_unfinished(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
 		releases_choose(&s->releases, o->keep_releases, w.now, id_valid(w.before) ? w.before : NULL);
-		remove_old(&w, fault);
+		if (remove_old(&w, fault))
+			state_purge(s, fault);
 	}
 	state_close(s);
 	return fault->code == EXIT_DONE;
