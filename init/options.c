@@ -20,7 +20,7 @@ const char options_help[] =
     "  --dest DIR            the volume (else $DECANT_DEST, else what the bundle records)\n"
     "  --threads N           workers, 1 to 64 (default: what CPUs, quota and memory allow)\n"
     "  --expect ID           refuse a bundle with another id\n"
-    "  --switch              the tree is DIR/ID, and DIR/current is a link that is switched to it\n"
+    "  --switch              the tree is DIR/ID, and the link DIR/current is switched to it\n"
     "  --log text|json       how to log on standard error\n"
     "  --progress auto|bar|lines|none\n"
     "fill:\n"
@@ -268,7 +268,7 @@ bool options_parse(struct options *o, int argc, char **argv, struct fault *fault
 		pipes += strcmp(o->bundles[i], "-") == 0;
 	if (o->keep_releases == UINT_MAX)
 		o->keep_releases = o->switched;
-	if (o->keep_releases > 0 && o->prune != PRUNE_MANAGED)
+	if ((o->keep_releases > 0 || o->switched) && o->prune != PRUNE_MANAGED)
 		return usage(fault, o->switched ? "--switch" : "--keep-releases",
 		             "goes with --prune managed alone");
 	if (pipes > 1)

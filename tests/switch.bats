@@ -335,8 +335,8 @@ refused() { # WORD...
 @test "what current led to before it was led elsewhere is not removed before the switch" {
 	to 1
 	ln -sfn "$PWD/v/$(id_of 1)" v/current
-	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >cut
-	run -10 bash -c '"$0" fill --switch --dest v - <cut' "$decant"
+	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >part.tar.zst
+	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
 	[ "$(cat v/current/index.html)" = 'release 1' ]
 }
 
@@ -396,7 +396,7 @@ refused() { # WORD...
 
 @test "2: what --switch does not go with" {
 	for words in "list --switch $share/r1.tar.zst" "info --switch v" \
-		"fill --switch --prune all --dest v $share/r1.tar.zst" "fill --switch --prune none --dest v $share/r1.tar.zst" \
+		"fill --switch --prune all --dest v $share/r1.tar.zst" "fill --switch --prune none --keep-releases 0 --dest v $share/r1.tar.zst" \
 		"fill --switch --dest v $share/r1.tar.zst $share/r2.tar.zst" "verify --switch --keep-releases 1 --dest v $share/r1.tar.zst"; do
 		# shellcheck disable=SC2086 # words
 		run -2 "$decant" $words
@@ -432,8 +432,8 @@ refused() { # WORD...
 
 @test "a fill that is refused or fails leaves current as it was" {
 	to 1
-	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >cut
-	run -10 bash -c '"$0" fill --switch --dest v - <cut' "$decant"
+	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >part.tar.zst
+	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
 	shows 1
 	run -10 "$decant" fill --switch --expect "$(id_of 3)" --dest v "$share/r2.tar.zst"
 	shows 1
@@ -508,11 +508,11 @@ killed_at_each() { # STEP BEFORE N COMMAND [OPTION...]
 		rm -rf v
 		cp -a start v
 		inject "$share/r$n.tar.zst" "$place" signal=KILL --switch "$@"
-		[ "$injected" -eq 1 ] && in_between "$before" "$n" >seen 2>&1 || {
+		if [ "$injected" -ne 1 ] || ! in_between "$before" "$n" >seen 2>&1; then
 			cat seen
 			echo "killed at $place, $call: $status"
 			return 1
-		}
+		fi
 		led=$before
 		[ "$(readlink v/current)" != "$(id_of "$n")" ] || led=$n
 		[ "$led" != "$n" ] || switched=$((switched + 1))
