@@ -222,6 +222,18 @@ info_kept() {
 	[ "$(cd "v/$(id_of 1)" && find . -path ./.decant -prune -o ! -type d -print)" = ./theirs/file ]
 }
 
+@test "a tree in which somebody filled another bundle is put right" {
+	to 1
+	fill "$share/r3.tar.zst" "v/$(id_of 1)"
+	mkdir "v/$(id_of 2)"
+	fill "$share/r3.tar.zst" "v/$(id_of 2)"
+	to 2
+	shows 2
+	[ -z "$(find "v/$(id_of 2)/.decant" -name 'release-*')" ]
+	to 1
+	holds 1 2
+}
+
 @test "a tree that somebody removed, or put something else for, is no tree any more" {
 	for n in 1 2 3; do to $n --keep-releases 2; done
 	mkdir outside
@@ -296,7 +308,7 @@ refused() { # WORD...
 	untouched refused 'v/current: ' 'no symbolic link'
 }
 
-@test "11: current becomes a directory while the tree is filled" {
+@test "11: current becomes a file while the tree is filled" {
 	to 1
 	mkfifo pipe
 	"$decant" fill --switch --dest v - <pipe 2>log &
@@ -305,13 +317,14 @@ refused() { # WORD...
 	head -c $(($(stat -c %s "$share/r2.tar.zst") - 1)) "$share/r2.tar.zst" >&8
 	until [ -d "v/$(id_of 2)" ]; do sleep 0.05; done
 	rm v/current
-	mkdir v/current
+	echo file >v/current
 	tail -c 1 "$share/r2.tar.zst" >&8
 	exec 8>&-
 	status=0
 	wait "$pid" || status=$?
 	[ "$status" -eq 11 ]
-	[ -d v/current ] && [ ! -L v/current ]
+	[ ! -L v/current ]
+	[ "$(cat v/current)" = file ]
 	same_tree "$share/r1" "v/$(id_of 1)"
 }
 
@@ -594,6 +607,7 @@ back() {
 	[ "$injected" -eq 1 ]
 	cp -a v half
 	[ "$(info_kept)" = r2 ]
+	run -11 "$decant" info "v/$(id_of 1)"
 	to 3 --keep-releases 9
 	holds 3 2
 	rm -r v
