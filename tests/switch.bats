@@ -265,6 +265,8 @@ info_kept() {
 	cp -a "$share/r1" strict
 	chmod -R a-w strict
 	pack strict strict.tar.zst
+	mkdir -m 555 nothing
+	pack nothing nothing.tar.zst
 	cp "$share"/r[23].tar.zst .
 	chmod 777 .
 	for user in root nobody; do
@@ -274,6 +276,7 @@ info_kept() {
 		$as "$decant" fill --create --switch --dest v strict.tar.zst
 		$as "$decant" verify --switch --dest v strict.tar.zst
 		[ "$(stat -c %a v/current/.)" = 555 ]
+		$as "$decant" fill --switch --dest v nothing.tar.zst
 		$as "$decant" fill --switch --dest v r2.tar.zst
 		$as "$decant" fill --switch --dest v r3.tar.zst
 		[ "$(find v -mindepth 1 -maxdepth 1 | wc -l)" -eq 4 ]
@@ -441,6 +444,18 @@ refused() { # WORD...
 	flock -u 7
 	wait "$pid"
 	holds 2 1
+	# Also when they fill different trees.
+	mkfifo pipe
+	"$decant" fill --switch --dest v - <pipe 2>log &
+	pid=$!
+	exec 8>pipe
+	head -c $(($(stat -c %s "$share/r3.tar.zst") - 1)) "$share/r3.tar.zst" >&8
+	until [ -d "v/$(id_of 3)" ]; do sleep 0.05; done
+	run -14 "$decant" fill --switch --lock-timeout 0 --dest v "$share/r4.tar.zst"
+	tail -c 1 "$share/r3.tar.zst" >&8
+	exec 8>&-
+	wait "$pid"
+	holds 3 2
 }
 
 @test "a fill that is refused or fails leaves current as it was" {
