@@ -721,18 +721,17 @@ reader() { # by-fd|by-path COUNT
 	done
 	share=$PWD
 	to 101
-	pids=
+	pids=()
 	for how in by-fd by-path by-fd by-path; do
-		reader $how "count.${#pids}" >"seen.${#pids}" 2>&1 &
-		pids="$pids $!"
+		reader $how "count.${#pids[@]}" >"seen.${#pids[@]}" 2>&1 &
+		pids+=($!)
 	done
 	for n in $(seq 102 131); do
 		# The readers have been round since the last switch, so none is two trees behind.
-		for count in $(compgen -G 'seen.*'); do
-			count=count${count#seen}
-			was=$(cat "$count" 2>/dev/null || echo 0)
-			for _ in $(seq 500); do
-				[ "$(cat "$count" 2>/dev/null || echo 0)" -le $((was + 1)) ] || break
+		for i in 0 1 2 3; do
+			was=$(cat "count.$i" 2>/dev/null || echo 0)
+			while [ "$(cat "count.$i" 2>/dev/null || echo 0)" -le $((was + 1)) ]; do
+				kill -0 "${pids[i]}" || break 3
 				sleep 0.01
 			done
 		done
@@ -744,7 +743,7 @@ reader() { # by-fd|by-path COUNT
 		to "$n"
 	done
 	: >stop
-	for pid in $pids; do
+	for pid in "${pids[@]}"; do
 		wait "$pid" || {
 			cat seen.*
 			return 1
