@@ -42,25 +42,28 @@ to() { # N [OPTION...]
 	fill "$share/r$n.tar.zst" v --switch "$@"
 }
 
-# Readers see release N and no other, and it is whole.
+# Readers see release N and no other, and it is whole. (In a condition a function goes on after what fails, so these
+# return.)
 shows() { # N
-	[ "$(readlink v/current)" = "$(id_of "$1")" ]
-	verify "$share/r$1.tar.zst" v --switch --extra
+	[ "$(readlink v/current)" = "$(id_of "$1")" ] || return 1
+	verify "$share/r$1.tar.zst" v --switch --extra || return 1
 	same_tree "$share/r$1" v/current/.
 }
 
 # The directory has the trees of these releases and nothing else; all are whole, and none but they has a record.
 holds() { # N [OLDER...]
 	local n
-	shows "$1"
+	shows "$1" || return 1
 	{
 		printf '%s\n' .decant current
 		for n; do id_of "$n"; done
 	} | sort >want
 	find v -mindepth 1 -maxdepth 1 -printf '%f\n' | sort >have
-	diff want have
-	for n; do same_tree "$share/r$n" "v/$(id_of "$n")"; done
-	[ -z "$(ls -A v/.decant/tmp)" ]
+	diff want have || return 1
+	for n; do
+		same_tree "$share/r$n" "v/$(id_of "$n")" || return 1
+	done
+	[ -z "$(ls -A v/.decant/tmp)" ] || return 1
 	shift
 	kept="$*"
 	[ "$(info_kept)" = "${kept:+r${kept// / r}}" ]
@@ -519,8 +522,8 @@ in_between() { # BEFORE N
 	elif [ -z "$1" ]; then
 		[ -z "$led" ]
 	else
-		[ "$led" = "$(id_of "$1")" ]
-		verify "$share/r$1.tar.zst" v --switch --extra
+		[ "$led" = "$(id_of "$1")" ] || return 1
+		verify "$share/r$1.tar.zst" v --switch --extra || return 1
 		verify "$share/r1.tar.zst" "v/$(id_of 1)" --extra
 	fi
 }
