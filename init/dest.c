@@ -87,6 +87,16 @@ static void read_boot(unsigned char *boot, size_t size)
 	close_fd(&fd);
 }
 
+/* The steps in which the file system keeps times, at most: by one that the kernel has set. One time in a
+ * hundred this is 100 where it should be 1; then a time that was cut off to 100 counts as right. */
+static long step_of(const struct timespec *t)
+{
+	long step = 1000000000;
+	while (step > 1 && t->tv_nsec % step != 0)
+		step /= 10;
+	return step < 100 ? 1 : step;
+}
+
 bool dest_open(struct dest *d, const char *path, bool create, struct fault *fault)
 {
 	struct stat st;
@@ -114,6 +124,7 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	if (d->root < 0)
 		return fault_errno(fault, error, d->path, "open");
 	d->dev = st.st_dev;
+	d->step = step_of(&st.st_ctim);
 	d->owners = geteuid() == 0;
 	d->root_is_ours = d->owners || st.st_uid == geteuid();
 
@@ -152,6 +163,14 @@ void dest_close(struct dest *d)
 	d->path = NULL;
 }
 
+void dest_look(struct dest *d)
+{
+	struct stat a, b;
+	d->caseless = fstatat(d->root, STATE_DIR, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+	              fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
+	              a.st_dev == b.st_dev;
+}
+
 const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
                       char *out, size_t size)
 {
@@ -167,7 +186,12 @@ bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, str
 {
 	char path[2 * PATH_LEN_MAX];
 	int error = errno;
-	return fault_errno(fault, error, dest_path(d, c, dir, name, path, sizeof path), action);
+	dest_path(d, c, dir, name, path, sizeof path);
+	if (d->caseless && (error == EEXIST || error == ENOENT || error == ENOTDIR || error == EISDIR))
+		return fault_set(
+		    fault, EXIT_VOLUME, path, action,
+		    "the volume ignores case, and has this name in another spelling, or not at all");
+	return fault_errno(fault, error, path, action);
 }
 
 static bool all_zero(const unsigned char *data, size_t size)

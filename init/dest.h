@@ -28,6 +28,8 @@ struct dest {
 	bool owners;            /* this process may give files away, so owners are applied and compared */
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
 	bool root_is_ours;      /* so that its mode, owner and time can be set, and are compared */
+	long step;              /* nanoseconds; times are kept in steps no larger than this */
+	bool caseless;          /* it ignores the case of names. Set by dest_look */
 };
 
 /* Open the directory PATH as a volume. With CREATE its last component is made (0755) when it is missing.
@@ -37,6 +39,9 @@ void dest_close(struct dest *dest);
 /* Open directory NAME of the root of OF as a volume of its own, with CREATE made (0700) when it is missing.
  * False with errno. Pass dest_close in any case. */
 bool dest_within(struct dest *dest, const struct dest *of, const char *name, bool create);
+
+/* Find out by .decant, which must be there for it, whether the volume ignores case. */
+void dest_look(struct dest *dest);
 
 /* Open the directory at PATH below the root ("." or "a/b"), for FLAGS O_PATH or O_RDONLY. */
 int dest_dir(const struct dest *dest, const char *path, int flags);

@@ -7,6 +7,7 @@
 #include "pour.h"
 #include "prune.h"
 #include "publish.h"
+#include "spelling.h"
 
 /* Nothing in the volume but what belongs to decant and to the file system. */
 static bool look_fresh(struct fill *f, struct fault *fault)
@@ -65,12 +66,27 @@ static uint64_t count_changes(const struct fill *f)
 	return changes;
 }
 
+static bool refuse_spelling(void *context, uint32_t number, int fd, const char *name, struct fault *fault)
+{
+	const struct fill *f = context;
+	(void)fd;
+	errno = EEXIST;
+	return dest_fault(f->dest, &f->bundle->catalog, number, (struct text){name, strlen(name)},
+	                  "check name", fault);
+}
+
+/* On a volume that ignores case one file may have taken another's place, or another name. */
+static bool check_spelling(struct fill *f, struct fault *fault)
+{
+	return !f->dest->caseless || spelling_all(f->bundle, f->dest, refuse_spelling, f, fault);
+}
+
 /* A volume that holds nothing yet. */
 static bool fill_fresh(struct fill *f, struct fault *fault)
 {
 	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
 	       state_drop(&f->state, f->bundle, fault) && publish_mkdirs(f, fault) && pour(f, fault) &&
-	       publish_links(f, fault) && publish_dirs(f, fault) &&
+	       publish_links(f, fault) && publish_dirs(f, fault) && check_spelling(f, fault) &&
 	       state_commit(&f->state, f->bundle, f->options->sync, fault);
 }
 
@@ -134,7 +150,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 	           count_changes(f) + f->plan.dirs + strangers + dropped > 0;
 	if (*changed ? !publish(f, fault) : !state_drop(&f->state, f->bundle, fault))
 		return false;
-	return state_commit(&f->state, f->bundle, f->options->sync, fault);
+	return check_spelling(f, fault) && state_commit(&f->state, f->bundle, f->options->sync, fault);
 }
 
 static void summarize(struct fill *f, bool changed)
@@ -177,8 +193,10 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 		                 "has setuid, setgid or sticky bits, or capabilities; --setid accepts them");
 	progress_begin(&f.progress, log, dest->path, b->catalog.head.data_plain);
 	if (state_lock(&f.state, dest, options->lock_timeout, fault) && check_kind(&f, fault) &&
-	    state_load(&f.state, fault) && look_fresh(&f, fault))
+	    state_load(&f.state, fault) && look_fresh(&f, fault)) {
+		dest_look(dest);
 		f.fresh ? fill_fresh(&f, fault) : refill(&f, &changed, fault);
+	}
 	progress_clear(&f.progress);
 	if (!fault->code)
 		summarize(&f, changed);

@@ -19,6 +19,18 @@ struct metadata metadata_of_dir(const struct dir *dir)
 	return (struct metadata){dir->mode, dir->uid, dir->gid, dir->mtime, dir->nsec, dir->xattrs};
 }
 
+/* What a file system cannot hold it cuts off. Its steps may be smaller than the time they were taken from
+ * says. */
+static bool same_time(const struct dest *d, const struct stat *st, const struct metadata *m)
+{
+	long want = (long)m->nsec;
+	bool same = st->st_mtim.tv_nsec == want;
+
+	for (long step = 100; step <= d->step && !same; step *= 10)
+		same = st->st_mtim.tv_nsec == want - want % step;
+	return same && st->st_mtim.tv_sec == m->mtime;
+}
+
 unsigned dest_differs(const struct dest *d, const struct stat *st, const struct metadata *m)
 {
 	unsigned bits = 0;
@@ -26,7 +38,7 @@ unsigned dest_differs(const struct dest *d, const struct stat *st, const struct 
 		bits |= DIFFERS_MODE;
 	if (d->owners && (st->st_uid != m->uid || st->st_gid != m->gid))
 		bits |= DIFFERS_OWNER;
-	if (st->st_mtim.tv_sec != m->mtime || st->st_mtim.tv_nsec != (long)m->nsec)
+	if (!same_time(d, st, m))
 		bits |= DIFFERS_TIME;
 	return bits;
 }
@@ -41,7 +53,7 @@ int dest_create(int dir, const char *name, const struct metadata *m)
 
 /* File systems clamp what they cannot hold, without an error (ext4: 1901 to 2446). Asked only for times that
  * some cannot. AT, NAME and FLAGS as for fstatat. */
-static bool keeps_time(int at, const char *name, int flags, const struct metadata *m)
+static bool keeps_time(const struct dest *d, int at, const char *name, int flags, const struct metadata *m)
 {
 	struct stat st;
 
@@ -50,12 +62,13 @@ static bool keeps_time(int at, const char *name, int flags, const struct metadat
 	if (fstatat(at, name, &st, flags) != 0)
 		return false;
 	errno = ERANGE;
-	return st.st_mtim.tv_sec == m->mtime && st.st_mtim.tv_nsec == (long)m->nsec;
+	return same_time(d, &st, m);
 }
 
 /* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
  * forbid to set; time last. */
-static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const char **action)
+static bool set_metadata(const struct dest *d, int fd, const struct metadata *m, unsigned bits,
+                         const char **action)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
 
@@ -71,7 +84,7 @@ static bool set_metadata(int fd, const struct metadata *m, unsigned bits, const 
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	return futimens(fd, times) == 0 && keeps_time(fd, "", AT_EMPTY_PATH, m);
+	return futimens(fd, times) == 0 && keeps_time(d, fd, "", AT_EMPTY_PATH, m);
 }
 
 /* Learn from file FD, made with M's mode, what new files get here. */
@@ -104,7 +117,7 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 		bits |= DIFFERS_OWNER;
 	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK) || m->xattrs.len)
 		bits |= DIFFERS_MODE;
-	return set_metadata(fd, m, bits, action);
+	return set_metadata(d, fd, m, bits, action);
 }
 
 bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
@@ -122,13 +135,13 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 		if (!xattrs_remove_extra(fd, m->xattrs))
 			return false;
 	}
-	return set_metadata(fd, m, bits, action);
+	return set_metadata(d, fd, m, bits, action);
 }
 
 /* For a symbolic link: AT and NAME are its directory and name with AT_SYMLINK_NOFOLLOW, or an O_PATH
  * descriptor of it and "" with AT_EMPTY_PATH. */
-static bool set_symlink(int at, const char *name, int flags, const struct metadata *m, unsigned bits,
-                        const char **action)
+static bool set_symlink(const struct dest *d, int at, const char *name, int flags, const struct metadata *m,
+                        unsigned bits, const char **action)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
 
@@ -138,7 +151,7 @@ static bool set_symlink(int at, const char *name, int flags, const struct metada
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	return utimensat(at, name, times, flags) == 0 && keeps_time(at, name, flags, m);
+	return utimensat(at, name, times, flags) == 0 && keeps_time(d, at, name, flags, m);
 }
 
 bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
@@ -155,9 +168,9 @@ bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const s
 		done = false;
 	}
 	unsigned bits = dest_differs(d, st, m);
-	if (done && !set_symlink(fd, "", AT_EMPTY_PATH, m, bits, action))
+	if (done && !set_symlink(d, fd, "", AT_EMPTY_PATH, m, bits, action))
 		/* Before Linux 5.8 only a name can be given a time. */
-		done = errno == EINVAL && set_symlink(dir, name, AT_SYMLINK_NOFOLLOW, m, bits, action);
+		done = errno == EINVAL && set_symlink(d, dir, name, AT_SYMLINK_NOFOLLOW, m, bits, action);
 	int error = errno;
 	close_fd(&fd);
 	errno = error;
@@ -194,5 +207,5 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	/* What nobody else can replace needs no descriptor. */
 	return habit->shared
 	           ? dest_amend_symlink(d, dir, name, &st, m, action)
-	           : set_symlink(dir, name, AT_SYMLINK_NOFOLLOW, m, dest_differs(d, &st, m), action);
+	           : set_symlink(d, dir, name, AT_SYMLINK_NOFOLLOW, m, dest_differs(d, &st, m), action);
 }

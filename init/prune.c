@@ -7,6 +7,7 @@
 
 #include "io.h"
 #include "old.h"
+#include "spelling.h"
 #include "stop.h"
 #include "strangers.h"
 
@@ -109,6 +110,8 @@ static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct tex
 
 	memcpy(path, name.s, name.len);
 	path[name.len] = '\0';
+	if (!spelling_is(p->fill->dest, fd, name)) /* another name's file, then */
+		return true;
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (errno != ENOENT && errno != EISDIR &&
@@ -176,10 +179,11 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 			return failed(p, dir.parent, (struct text){"", 0}, "open", fault);
 		memcpy(name, dir.name.s, dir.name.len);
 		name[dir.name.len] = '\0';
-		bool done = dest_rmdir(fd, name);
+		bool other = !spelling_is(p->fill->dest, fd, dir.name), done = !other && dest_rmdir(fd, name);
 		if (done)
 			atomic_fetch_add(&p->fill->progress.removed, 1);
-		else if (errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST)
+		else if (!other && errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY &&
+		         errno != EEXIST)
 			failed(p, i, (struct text){"", 0}, "remove directory", fault);
 		close_fd(&fd);
 		if (fault->code)

@@ -12,6 +12,7 @@
 #include "io.h"
 #include "path.h"
 #include "pool.h"
+#include "spelling.h"
 #include "stop.h"
 #include "strangers.h"
 #include "xattrs.h"
@@ -28,7 +29,7 @@ struct worker {
 struct verifier {
 	const struct options *options;
 	struct bundle *bundle;
-	const struct dest *dest;
+	struct dest *dest;
 	struct pool *pool;
 	struct worker workers[WORKERS_MAX];
 };
@@ -310,6 +311,35 @@ static bool verify_frame(void *context, unsigned worker, uint32_t number, struct
 	return print(v, w, number, fault);
 }
 
+/* A name that leads to what has another one. */
+static bool report_spelling(void *context, uint32_t number, int fd, const char *name, struct fault *fault)
+{
+	struct verifier *v = context;
+	struct place place = {.v = v, .w = &v->workers[0], .dir = number};
+	struct stat st;
+
+	(void)fault;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		differs(&place, "missing", (struct text){name, strlen(name)},
+		        "the volume ignores case, and has it in another spelling");
+	return true;
+}
+
+static bool verify_spelling(struct verifier *v, struct fault *fault)
+{
+	struct worker *w = &v->workers[0];
+
+	dest_look(v->dest);
+	if (!v->dest->caseless)
+		return true;
+	if (!spelling_all(v->bundle, v->dest, report_spelling, v, fault))
+		return false;
+	if (w->no_memory)
+		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
+	return w->used == 0 || write_full(STDOUT_FILENO, w->lines, w->used, -1) ||
+	       fault_errno(fault, errno, "standard output", "write");
+}
+
 bool verify_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
                    unsigned workers, struct fault *fault)
 {
@@ -327,7 +357,8 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 		reader_init(&v->workers[i].reader, b);
 		reader_init(&v->workers[i].others, b);
 	}
-	bool done = pool_run(workers, b->catalog.head.frames, verify_frame, v, &v->pool, fault);
+	bool done = pool_run(workers, b->catalog.head.frames, verify_frame, v, &v->pool, fault) &&
+	            verify_spelling(v, fault);
 	for (unsigned i = 0; i < workers; i++) {
 		differences += v->workers[i].count;
 		reader_free(&v->workers[i].reader);

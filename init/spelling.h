@@ -1,0 +1,20 @@
+/* spelling.h - finds what a volume that ignores case does not call as the bundle does. */
+#ifndef DECANT_SPELLING_H
+#define DECANT_SPELLING_H
+
+#include "bundle.h"
+#include "dest.h"
+#include "fault.h"
+
+/* Does directory DIR list NAME just so? Of other volumes than those that ignore case that is not asked: true.
+ */
+bool spelling_is(const struct dest *dest, int dir, struct text name);
+
+/* Call VISIT for each name of the bundle that its directory, NUMBER, which is open as FD, does not list just
+ * so. Directories that are not there are left out. Stops, with false, when VISIT returns false. */
+bool spelling_all(struct bundle *bundle, const struct dest *dest,
+                  bool (*visit)(void *context, uint32_t number, int fd, const char *name,
+                                struct fault *fault),
+                  void *context, struct fault *fault);
+
+#endif

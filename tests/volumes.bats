@@ -1,0 +1,204 @@
+#!/usr/bin/env bats
+# Volumes on file systems that cannot hold all that a bundle says: names that differ in case alone, nanoseconds;
+# and directories that nobody may enter.
+
+load helpers
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	mkdir v
+}
+
+# lowntfs-3g is at hand where the kernel has no file system that ignores case.
+mount_caseless() { # DIR
+	truncate -s 64M ntfs.img
+	mkntfs -qF ntfs.img >log 2>&1
+	lowntfs-3g -o ignore_case,permissions ntfs.img "$1" >log 2>&1 3>&- 4>&-
+	# It does ignore case.
+	: >"$1/a"
+	[[ -e $1/A ]]
+	rm "$1/a"
+}
+
+unmount() { # DIR
+	umount "$1"
+	until ! losetup -j "$1.img" | grep -q . && ! mountpoint -q "$1"; do sleep 0.01; done
+}
+
+mount_seconds() { # DIR
+	truncate -s 64M ext4.img
+	mkfs.ext4 -q -I 128 ext4.img 2>log
+	mount -o loop ext4.img "$1"
+	touch -d @1000.5 "$1/a"
+	[[ $(stat -c %.Y "$1/a") == 1000.000* ]]
+	rm -r "$1/a" "$1/lost+found"
+}
+
+# Trees with two names for such a volume's one: files that differ, files that do not, links, directories, a file
+# and a directory, a hard link and its file.
+pairs='files same links dirs mixed hard deep'
+pair() { # KIND DIR
+	small_tree "$2"
+	case $1 in
+	files) echo one >"$2/css/NAME" && echo two >"$2/css/name" ;;
+	same) touch -d @1000000000 "$2/css/NAME" "$2/css/name" ;;
+	links) ln -s one "$2/css/NAME" && ln -s two "$2/css/name" ;;
+	dirs) mkdir "$2/css/NAME" "$2/css/name" && echo one >"$2/css/NAME/one" && echo two >"$2/css/name/two" ;;
+	mixed) mkdir "$2/css/NAME" && echo two >"$2/css/name" ;;
+	hard) echo one >"$2/css/NAME" && ln "$2/css/NAME" "$2/css/name" ;;
+	deep) mkdir -p "$2/css/x/y/Z" "$2/css/x/y/z" ;;
+	esac
+}
+
+# As exit 11 with one line about the name.
+refused_for_case() { # BUNDLE [OPTION...]
+	local bundle=$1
+	shift
+	run -11 --separate-stderr "$decant" fill --dest v "$@" "$bundle"
+	says v/css/ "ignores case"
+	[[ $(grep -c '^decant: ' <<<"$stderr") -eq 1 ]]
+	refute grep -q '^bundle: '"$("$decant" info "$bundle" | sed -n 's/^bundle: //p')" <("$decant" info v 2>&1)
+}
+
+@test "names that differ in case alone: a volume that ignores case is refused, empty or not, and by verify" {
+	small_tree plain
+	pack plain plain.tar.zst
+	mount_caseless v
+	for kind in $pairs; do
+		pair "$kind" "$kind"
+		pack "$kind" "$kind.tar.zst"
+		rm -rf v/* v/.decant
+		refused_for_case "$kind.tar.zst"
+		# Over another release, which comes back afterwards.
+		rm -rf v/* v/.decant
+		fill plain.tar.zst v
+		refused_for_case "$kind.tar.zst"
+		refused_for_case "$kind.tar.zst" --prune all
+		run -16 --separate-stderr "$decant" verify --dest v "$kind.tar.zst"
+		fill plain.tar.zst v --prune all
+		verify plain.tar.zst v --extra
+	done
+}
+
+@test "a volume that ignores case: what it holds as the bundle says is filled, found unchanged, and right, and nothing else is" {
+	mount_caseless v
+	small_tree one
+	echo text >one/css/read
+	mkdir one/css/dir
+	pack one one.tar.zst
+	fill one.tar.zst v
+	verify one.tar.zst v --extra
+	fill one.tar.zst v
+	grep -q ': unchanged: ' log
+	# This one shows all names in small letters.
+	for name in read dir; do
+		rm -rf two
+		cp -a one two
+		mv "two/css/$name" "two/css/${name^}"
+		pack two two.tar.zst
+		for prune in managed all none; do
+			refused_for_case two.tar.zst --prune "$prune"
+			run -16 --separate-stderr "$decant" verify --dest v two.tar.zst
+			grep -q "^missing: css/${name^}" <<<"$output"
+		done
+		fill one.tar.zst v
+		verify one.tar.zst v --extra
+		rm -rf v/* v/.decant
+		refused_for_case two.tar.zst
+		rm -rf v/* v/.decant
+		fill one.tar.zst v
+	done
+}
+
+# FILE SYSTEM on v, and what a refill and a verify make of it.
+keeps_coarse_times() {
+	"$maketree" --plain 300 tree
+	mkdir tree/dir
+	echo half >tree/half
+	ln -s half tree/link
+	touch -h -d '2024-01-02 03:04:05.678901234' tree/half tree/link tree/dir
+	touch -d '2024-01-02 03:04:05' tree/dir-01/*
+	pack tree b.tar.zst
+	fill b.tar.zst v
+	verify b.tar.zst v --extra
+	# With a state that is younger than the files, and so believed.
+	sleep 1.1
+	for _ in 1 2; do
+		fill b.tar.zst v
+		grep -q ': unchanged: ' log
+		[[ $(summary written) -eq 0 ]]
+	done
+	# What differs by more than the file system's step is found and mended.
+	touch -h -d '2024-01-02 03:04:06.678901234' v/half v/link
+	run -16 --separate-stderr "$decant" verify --dest v b.tar.zst
+	[[ $(grep -c '^mtime: ' <<<"$output") -eq 2 ]]
+	echo HALF >v/half
+	touch -d '2024-01-02 03:04:05.678901234' v/half
+	fill b.tar.zst v
+	verify b.tar.zst v --extra
+	[[ $(cat v/half) == half ]]
+}
+
+@test "a file system with whole seconds is filled, found unchanged, and right" {
+	mount_seconds v
+	keeps_coarse_times
+}
+
+@test "a file system with tenths of microseconds is filled, found unchanged, and right" {
+	truncate -s 64M ntfs.img
+	mkntfs -qF ntfs.img >log 2>&1
+	lowntfs-3g -o permissions ntfs.img v >log 2>&1 3>&- 4>&-
+	touch -d @1000.123456789 v/a
+	[[ $(stat -c %.Y v/a) == 1000.123456700 ]]
+	rm v/a
+	keeps_coarse_times
+}
+
+@test "a directory that nobody may enter is made; a refill by that user is refused until it is open" {
+	small_tree one
+	echo deep >one/css/deep
+	mkdir one/css/in
+	echo in >one/css/in/file
+	cp -a one two
+	echo changed >two/css/in/file
+	rm two/css/deep
+	chmod 0 one/css one/css/in two/css two/css/in
+	pack one one.tar.zst
+	pack two two.tar.zst
+	chmod 755 .
+	chown 4321:4321 v
+	user=(setpriv --reuid 4321 --regid 4321 --clear-groups)
+	"${user[@]}" "$decant" fill --dest v - <one.tar.zst
+	verify one.tar.zst v --extra --no-owner
+	[[ $(stat -c '%a %u' v/css v/css/in | tr '\n' ' ') == '0 4321 0 4321 ' ]]
+	for bundle in one two; do
+		run -15 --separate-stderr "${user[@]}" "$decant" fill --dest v "$bundle.tar.zst"
+		says v/css: "Permission denied"
+		run -15 --separate-stderr "${user[@]}" "$decant" verify --dest v "$bundle.tar.zst"
+		says v/css: "Permission denied"
+		verify one.tar.zst v --extra --no-owner
+	done
+	chmod 0700 v/css v/css/in
+	"${user[@]}" "$decant" fill --dest v - <two.tar.zst
+	verify two.tar.zst v --extra --no-owner
+	[[ $(stat -c %a v/css v/css/in | tr '\n' ' ') == '0 0 ' ]]
+}
+
+@test "64 workers fill, refill and verify" {
+	"$maketree" --plain 3000 one
+	head -c 30000000 /dev/urandom >one/large
+	cp -a one two
+	for n in 10 20 30 40 50 60; do
+		echo "changed $n" >"two/dir-$n/new"
+		rm "two/dir-$n/"*"$n.html"
+	done
+	pack one one.tar.zst
+	pack two two.tar.zst
+	for bundle in one two; do
+		strace -f -qq -o trace -e trace=clone,clone3 "$decant" fill --threads 64 --dest v "$bundle.tar.zst"
+		"$decant" verify --extra --threads 64 --dest v "$bundle.tar.zst"
+		same_tree "$bundle" v
+	done
+	"$decant" fill --threads 64 --dest v - <one.tar.zst
+	verify one.tar.zst v --extra
+}
