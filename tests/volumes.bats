@@ -154,6 +154,49 @@ keeps_coarse_times() {
 	keeps_coarse_times
 }
 
+@test "a time that the file system cannot hold is refused, empty or not, and whole seconds before 1970 are held" {
+	mount_seconds v
+	small_tree old
+	cp -a old new
+	cp -a old far
+	touch -d '1960-01-02 03:04:05.5' old/css/a.css
+	touch -d '2060-01-02 03:04:05.5' new/css/a.css
+	touch -h -d '2060-01-02' far/css/home
+	pack old old.tar.zst
+	for name in new far; do
+		pack "$name" "$name.tar.zst"
+		run -11 --separate-stderr "$decant" fill --dest v "$name.tar.zst"
+		says v/css/ "set time: the file system cannot hold it"
+		rm -rf v/* v/.decant
+		fill old.tar.zst v
+		verify old.tar.zst v --extra
+		run -11 --separate-stderr "$decant" fill --dest v "$name.tar.zst"
+		says v/css/ "set time: the file system cannot hold it"
+		fill old.tar.zst v
+		verify old.tar.zst v --extra
+	done
+}
+
+@test "read-only files and closed directories are replaced by a user without privileges, too" {
+	small_tree one
+	chmod 0444 one/css/numbers one/index.html
+	cp -a one two
+	echo more >>two/css/numbers
+	echo new >two/css/new
+	rm two/css/a.css
+	chmod 0555 one/css one two/css two
+	pack one one.tar.zst
+	pack two two.tar.zst
+	chmod 755 .
+	chown 4321:4321 v
+	for bundle in one two one; do
+		setpriv --reuid 4321 --regid 4321 --clear-groups --bounding-set=-all --no-new-privs \
+			"$decant" fill --dest v - <"$bundle.tar.zst"
+		verify "$bundle.tar.zst" v --extra --no-owner
+		[[ $(stat -c %a v/css v/css/numbers | tr '\n' ' ') == '555 444 ' ]]
+	done
+}
+
 @test "a directory that nobody may enter is made; a refill by that user is refused until it is open" {
 	small_tree one
 	echo deep >one/css/deep
@@ -186,7 +229,8 @@ keeps_coarse_times() {
 
 @test "64 workers fill, refill and verify" {
 	"$maketree" --plain 3000 one
-	head -c 30000000 /dev/urandom >one/large
+	# A job for each.
+	truncate -s 300M one/large
 	cp -a one two
 	for n in 10 20 30 40 50 60; do
 		echo "changed $n" >"two/dir-$n/new"
@@ -196,6 +240,7 @@ keeps_coarse_times() {
 	pack two two.tar.zst
 	for bundle in one two; do
 		strace -f -qq -o trace -e trace=clone,clone3 "$decant" fill --threads 64 --dest v "$bundle.tar.zst"
+		[[ $bundle != one || $(grep -c CLONE_THREAD trace) -eq 63 ]]
 		"$decant" verify --extra --threads 64 --dest v "$bundle.tar.zst"
 		same_tree "$bundle" v
 	done
