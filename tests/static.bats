@@ -178,6 +178,24 @@ analyze() { # FILE
 		docker init scripts tests | sort | diff - "$BATS_TEST_TMPDIR/top"
 }
 
+@test "every test that tests/cases.md names is there" {
+	missing=0
+	grep '^| ' tests/cases.md | grep -v '^| case | test |$' >"$BATS_TEST_TMPDIR/rows"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/rows")" -gt 100 ]
+	while read -r row; do
+		file=$(sed -nE 's/^\| .* \| `([a-z_/]+\.(bats|c))`: .+ \|$/\1/p' <<<"$row")
+		test=$(sed -nE 's/^\| .* \| `[a-z_/.]+`: (.+) \|$/\1/p' <<<"$row")
+		case $file in
+		*.bats) grep -qF "@test \"$test\" {" "tests/$file" && continue ;;
+		# It is defined, and runs.
+		unit/*.c) grep -qxF "START_TEST($test)" "tests/$file" && grep -qE "^[[:space:]]+$test,\$" "tests/$file" && continue ;;
+		esac
+		echo "no such test: $row"
+		missing=$((missing + 1))
+	done <"$BATS_TEST_TMPDIR/rows"
+	[ "$missing" -eq 0 ]
+}
+
 @test "the Dockerfiles' lower halves are in step" {
 	lower() {
 		sed -n '/^ARG DEST=/h; /^ARG DEST=/!H; $ { g; p; }' "$1" | grep -v '^ *#' | sed '/^$/d'
