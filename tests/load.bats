@@ -185,7 +185,8 @@ limit_memory() { # LIMIT
 
 @test "a file of 20 GiB with holes" {
 	all_only
-	mkdir sparse
+	# There holes take no page cache when they are read; elsewhere 20 GiB of zeros would drive out all else.
+	mount_tmpfs sparse size=16M
 	truncate -s 20G sparse/big
 	for at in 0 5000000000 11111111111 21474836479; do
 		printf x | dd of=sparse/big bs=1 seek="$at" conv=notrunc status=none
