@@ -305,9 +305,11 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 		releases_next(&s->releases, s->held.id, name);
 	else if (s->has_held)
 		journal_name(name, sizeof name, s->held.id);
-	bool done = s->has_held ? move_over(s, s->dir, "state", name)
-	                        : dest_unlink(s->dir, "state") ||
-	                              (errno == EISDIR && state_discard(s, s->dir, "state"));
+	/* The new journal says all that the state of the same bundle says, and must not go by it. */
+	bool said = !s->keep_held && b && s->has_held && strcmp(b->id, s->held.id) == 0;
+	bool done = s->has_held && !said ? move_over(s, s->dir, "state", name)
+	                                 : dest_unlink(s->dir, "state") ||
+	                                       (errno == EISDIR && state_discard(s, s->dir, "state"));
 	if (!done && errno != ENOENT)
 		return state_fault(s, fault, "state", "drop");
 	/* A state that is on disk must be off it before a change of the tree can be on it. */

@@ -157,6 +157,9 @@ setup() {
 	mkdir w
 	"$decant" fill --dest w b.tar.zst
 	"$decant" info w | grep -x 'synced: no'
+	# The state of a fill that changes nothing else is a new one, too.
+	fill one.tar.zst w --sync
+	"$decant" info w | grep -x 'synced: yes'
 }
 
 @test "the umask changes nothing" {
