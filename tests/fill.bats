@@ -158,7 +158,7 @@ setup() {
 	"$decant" fill --dest w b.tar.zst
 	"$decant" info w | grep -x 'synced: no'
 	# The state of a fill that changes nothing else is a new one, too.
-	fill one.tar.zst w --sync
+	"$decant" fill --dest w --sync b.tar.zst
 	"$decant" info w | grep -x 'synced: yes'
 }
 
