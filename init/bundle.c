@@ -324,10 +324,9 @@ static bool reserve(struct reader *r, unsigned char **buffer, size_t size, struc
 static const char *check_seal(struct bundle *b, uint32_t number, const unsigned char *plain, size_t size)
 {
 	uint64_t seal = hash64_secret(plain, size);
-	if (b->sealed && seal != b->seals[number])
-		return "the index has changed since it was checked";
-	b->seals[number] = seal;
-	return NULL;
+	if (!b->sealed)
+		b->seals[number] = seal;
+	return seal == b->seals[number] ? NULL : "the index has changed since it was checked";
 }
 
 bool reader_block(struct reader *r, uint32_t number, struct fault *fault)

@@ -25,7 +25,8 @@ static void judge_fill(enum exit_code code, const struct fault *fault, const str
 	if (!valid && (code != EXIT_BUNDLE || touched))
 		broken("exit %d (%s), %s, for a bundle that is wrong: %s", code, fault->reason,
 		       touched ? "touched" : "untouched", ref->wrong ? ref->wrong : "setid");
-	if (valid && !whole && code != EXIT_BUNDLE && code != EXIT_SPACE)
+	/* What no file system takes may be met before the bad frame. */
+	if (valid && !whole && code != EXIT_BUNDLE && code != EXIT_SPACE && ref_is_usual(ref))
 		broken("exit %d (%s) for a bundle with a bad frame", code, fault->reason);
 	if (valid && whole && code != EXIT_DONE && code != EXIT_SPACE && ref_is_usual(ref))
 		broken("exit %d (%s: %s: %s) for a right bundle", code, fault->object, fault->action,
