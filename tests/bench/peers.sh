@@ -18,7 +18,7 @@ fill_with() { # TOOL NAME
 	esac
 }
 
-# What TOOL unpacks set NAME from; nothing when it is there already.
+# What TOOL unpacks set NAME from; nothing when it is there already, of this packer and level.
 pack_for() { # TOOL NAME
 	case $1 in
 	decant | floor) pack_once "$2.tar.zst" "$packer" --quiet --level "$level" -o "$sets/$2.tar.zst" "$sets/$2" ;;
@@ -34,11 +34,12 @@ pack_for() { # TOOL NAME
 
 pack_once() { # FILE COMMAND...
 	made=$sets/$1
-	if [ ! -e "$made.done" ]; then
+	made_by="level $level, $(cksum <"$packer")"
+	if [ "$(cat "$made.done" 2>/dev/null)" != "$made_by" ]; then
 		say "packing $1"
-		rm -rf -- "${made:?}"
+		rm -rf -- "${made:?}" "$made.done"
 		shift
 		"$@" >/dev/null
-		: >"$made.done"
+		echo "$made_by" >"$made.done"
 	fi
 }
