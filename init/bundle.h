@@ -1,8 +1,8 @@
 /* bundle.h - a bundle that is open for reading: its checked index, and its blocks and frames on demand.
  *
  * A bundle is a regular file, read at offsets by any thread, or a stream (pipe, socket, standard input),
- * whose frames come once and in order. Of a stream the packed index is kept in memory, of a file nothing
- * but the catalog. */
+ * whose frames come once and in order. Of a stream the packed index is kept in memory, of a file the
+ * catalog and 64 bits for each block. */
 #ifndef DECANT_BUNDLE_H
 #define DECANT_BUNDLE_H
 

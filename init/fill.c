@@ -1,7 +1,9 @@
 #include "fill.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "path.h"
 #include "pour.h"
@@ -75,6 +77,14 @@ static bool refuse_spelling(void *context, uint32_t number, int fd, const char *
 	                  "check name", fault);
 }
 
+/* A name that is not there as it is spelt must not be there at all: it would be another's, or .decant. */
+static bool refuse_present(void *context, uint32_t number, int fd, const char *name, struct fault *fault)
+{
+	struct stat st;
+	return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	       refuse_spelling(context, number, fd, name, fault);
+}
+
 /* On a volume that ignores case one file may have taken another's place, or another name. */
 static bool check_spelling(struct fill *f, struct fault *fault)
 {
@@ -131,6 +141,8 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
 		return fault_errno(fault, errno, f->dest->path, "statfs");
+	if (f->dest->caseless && !spelling_all(f->bundle, f->dest, refuse_present, f, fault))
+		return false;
 	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
 		return false;
 	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
@@ -182,15 +194,22 @@ static bool check_kind(const struct fill *f, struct fault *fault)
 	                                               "holds whole trees: fill it with --switch");
 }
 
+bool fill_allowed(const struct options *options, const struct bundle *b, struct fault *fault)
+{
+	if ((b->catalog.flags & CATALOG_HAS_SETID) && !options->setid)
+		return fault_set(fault, EXIT_BUNDLE, b->name, "check index",
+		                 "has setuid, setgid or sticky bits, or capabilities; --setid accepts them");
+	return true;
+}
+
 bool fill_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
                  unsigned workers, struct fault *fault)
 {
 	struct fill f = {.options = options, .log = log, .bundle = b, .dest = dest, .workers = workers};
 	bool changed = true;
 
-	if ((b->catalog.flags & CATALOG_HAS_SETID) && !options->setid)
-		return fault_set(fault, EXIT_BUNDLE, b->name, "check index",
-		                 "has setuid, setgid or sticky bits, or capabilities; --setid accepts them");
+	if (!fill_allowed(options, b, fault))
+		return false;
 	progress_begin(&f.progress, log, dest->path, b->catalog.head.data_plain);
 	if (state_lock(&f.state, dest, options->lock_timeout, fault) && check_kind(&f, fault) &&
 	    state_load(&f.state, fault) && look_fresh(&f, fault)) {

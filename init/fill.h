@@ -32,6 +32,9 @@ struct fill {
 	struct progress_state progress;
 };
 
+/* Does BUNDLE have what OPTIONS do not accept? Then false. */
+bool fill_allowed(const struct options *options, const struct bundle *bundle, struct fault *fault);
+
 /* Fill the volume DEST from BUNDLE and log a summary. */
 bool fill_volume(const struct options *options, const struct log *log, struct bundle *bundle,
                  struct dest *dest, unsigned workers, struct fault *fault);

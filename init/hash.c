@@ -19,11 +19,18 @@ uint64_t hash64(const void *data, size_t size)
 
 uint64_t hash64_secret(const void *data, size_t size)
 {
-	uint64_t seed;
+	/* The kernel gives every process 16 random bytes. A seed alone would be added to all words of a known
+	 * secret, and some differences between those would stay known. */
+	unsigned char random[16 + 1], secret[12 * HASH_SIZE];
 	XXH3_state_t state;
-	/* The kernel gives every process 16 random bytes. */
-	memcpy(&seed, (const void *)getauxval(AT_RANDOM), sizeof seed);
-	XXH3_128bits_reset_withSeed(&state, seed);
+
+	_Static_assert(sizeof secret >= XXH3_SECRET_SIZE_MIN, "the secret is too short for XXH3");
+	memcpy(random, (const void *)getauxval(AT_RANDOM), 16);
+	for (unsigned i = 0; i < sizeof secret / HASH_SIZE; i++) {
+		random[16] = (unsigned char)i;
+		hash128(random, sizeof random, secret + (size_t)i * HASH_SIZE);
+	}
+	XXH3_128bits_reset_withSecret(&state, secret, sizeof secret);
 	XXH3_128bits_update(&state, data, size);
 	return XXH3_128bits_digest(&state).low64;
 }

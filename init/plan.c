@@ -153,7 +153,7 @@ static enum action judge_file(const struct planner *p, const struct place *place
 		return spans_frames || privileged ? ACTION_REPLACE : ACTION_CHECK;
 	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, st, &meta))
 		return ACTION_KEEP;
-	if (privileged)
+	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER))
 		return ACTION_REPLACE;
 	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE : ACTION_AMEND;
 }

@@ -85,8 +85,9 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 {
 	struct fill f = {.options = w->options, .log = w->log, .dest = tree};
 	struct names names = {0};
-	bool done = state_lock(&f.state, tree, w->options->lock_timeout, fault) &&
-	            state_load(&f.state, fault) && state_begin(&f.state, NULL, fault) &&
+	if (state_lock(&f.state, tree, w->options->lock_timeout, fault))
+		dest_look(tree);
+	bool done = !fault->code && state_load(&f.state, fault) && state_begin(&f.state, NULL, fault) &&
 	            state_drop(&f.state, NULL, fault) && prune_managed(&f, fault) &&
 	            (names_read(tree->root, &names) || fault_errno(fault, errno, tree->path, "read"));
 
@@ -99,6 +100,18 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 	}
 	state_close(&f.state);
 	return done;
+}
+
+/* What cannot be removed keeps its record, so that later fills try again; it must not keep them from filling.
+ */
+static bool pass_over(const struct switcher *w, struct fault *fault)
+{
+	char note[sizeof fault->reason + 128];
+
+	snprintf(note, sizeof note, "note: stays: %s: %s", fault->action, fault->reason);
+	log_note(w->log, fault->object, note);
+	*fault = (struct fault){.code = EXIT_DONE};
+	return true;
 }
 
 /* Remove tree ID, and its record when nothing is left of it. */
@@ -119,25 +132,40 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 			fault_errno(fault, errno, tree.path, "remove directory");
 	}
 	dest_close(&tree);
+	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION)
+		return pass_over(w, fault);
 	if (fault->code)
 		return false;
 	journal_of(journal, id);
 	return !gone || state_unmark(&w->state, journal, fault);
 }
 
-/* Remove the trees of fills that did not end, before another one needs the room; but none at all when readers
- * may have been led to one by hand. */
+/* Remove the trees of fills that did not end. */
 static bool remove_unfinished(struct switcher *w, struct fault *fault)
 {
-	struct state *s = &w->state;
+	const struct state *s = &w->state;
 
-	memset(s->releases.kept, 1, s->releases.names.count);
-	for (uint32_t i = 0; i < s->journals.count && *w->before != '/'; i++) {
+	for (uint32_t i = 0; i < s->journals.count; i++) {
 		const char *id = names_get(&s->journals, i).s + JOURNAL_LEN;
 		if (id_valid(id) && strcmp(id, w->before) != 0 && !stays(w, id) && !remove_tree(w, id, fault))
 			return false;
 	}
 	return true;
+}
+
+/* The same before another one needs the room; but none at all when it is not known which tree readers use,
+ * because somebody removed `current`, or led it elsewhere. */
+static bool make_room(struct switcher *w, struct fault *fault)
+{
+	struct dest tree;
+	bool known = id_valid(w->before) && dest_within(&tree, w->dest, w->before, false);
+
+	if (id_valid(w->before))
+		dest_close(&tree);
+	if (!known)
+		strcpy(w->before, "/");
+	memset(w->state.releases.kept, 1, w->state.releases.names.count);
+	return !known || remove_unfinished(w, fault);
 }
 
 /* Remove the trees that do not stay, now that nobody is led to them. */
@@ -159,6 +187,8 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 		               !remove_tree(w, id, fault))
 			return false;
 	}
+	if (!remove_unfinished(w, fault))
+		return false;
 	if (!id_valid(w->before) || strcmp(w->before, w->now) == 0)
 		return true;
 	journal_of(journal, w->before);
@@ -174,12 +204,12 @@ static bool flip(struct switcher *w, struct fault *fault)
 	/* Once more, because somebody may have put something else in its place. */
 	if (!read_link(w->dest, led, fault))
 		return false;
+	if (w->options->keep_releases > 0 && id_valid(w->before) && strcmp(w->before, w->now) != 0) {
+		releases_next(&s->releases, w->before, name);
+		if (!state_mark(s, name, fault))
+			return false;
+	}
 	if (strcmp(led, w->now) != 0) {
-		if (w->options->keep_releases > 0 && id_valid(w->before)) {
-			releases_next(&s->releases, w->before, name);
-			if (!state_mark(s, name, fault))
-				return false;
-		}
 		if (symlinkat(w->now, s->tmp, LINK) != 0)
 			return state_fault(s, fault, "tmp/" LINK, "create");
 		if (!dest_rename(s->tmp, LINK, w->dest->root, LINK))
@@ -215,11 +245,11 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	struct state *s = &w.state;
 
 	/* Before anything is made here; and again, when no other fill can change it any more. */
-	if (!read_link(dest, w.before, fault))
+	if (!fill_allowed(o, b, fault) || !read_link(dest, w.before, fault))
 		return false;
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
 	    read_link(dest, w.before, fault) && state_load(s, fault) && state_begin(s, NULL, fault) &&
-	    remove_unfinished(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
+	    make_room(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
 		releases_choose(&s->releases, o->keep_releases, w.now, id_valid(w.before) ? w.before : NULL);
 		if (remove_old(&w, fault))
 			state_purge(s, fault);

@@ -336,7 +336,7 @@ static bool verify_spelling(struct verifier *v, struct fault *fault)
 		return false;
 	if (w->no_memory)
 		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
-	return w->used == 0 || write_full(STDOUT_FILENO, w->lines, w->used, -1) ||
+	return w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used) ||
 	       fault_errno(fault, errno, "standard output", "write");
 }
 

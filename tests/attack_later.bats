@@ -163,3 +163,17 @@ make_twofaced() {
 	refute grep -Fxf <(echo "$before") <(stat -c %i v/index.html v/css/a.css v/none)
 	[[ $(stat -c %i v/css/numbers) == "$kept" ]]
 }
+
+@test "a file that a release gives to another owner is a new one, which the old owner has not open" {
+	mkdir s
+	echo same >s/file
+	chown 1000 s/file
+	pack s one.b --preserve-owner
+	chown 0 s/file
+	pack s two.b --preserve-owner
+	fill one.b v
+	before=$(stat -c %i v/file)
+	fill two.b v
+	verify two.b v
+	[[ $(stat -c %u v/file) == 0 && $(stat -c %i v/file) != "$before" ]]
+}

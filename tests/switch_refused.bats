@@ -191,6 +191,46 @@ refused() { # WORD...
 	holds 3 1
 }
 
+@test "a fill that fails where somebody removed current, or its tree, takes no tree away" {
+	to 1
+	rm v/current
+	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >part.tar.zst
+	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
+	verify "$share/r1.tar.zst" "v/$(id_of 1)"
+	ln -s "$(id_of 5)" v/current
+	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
+	verify "$share/r1.tar.zst" "v/$(id_of 1)"
+	# The one that ends removes what is not needed any more.
+	to 3
+	holds 3
+}
+
+@test "10: a bundle that needs --setid leaves nothing behind" {
+	mkdir s
+	echo x >s/su
+	chmod 4755 s/su
+	pack s b --setid
+	run -10 "$decant" fill --switch --dest v b
+	[ -z "$(ls -A v)" ]
+	fill b v --switch --setid
+	[ "$(stat -c %a v/current/su)" = 4755 ]
+}
+
+@test "a tree that cannot be removed keeps nobody from filling" {
+	to 1
+	mkdir "v/$(id_of 1)/deep/mounted"
+	mount_tmpfs "v/$(id_of 1)/deep/mounted" size=1m
+	for n in 2 3 4; do
+		to $n --keep-releases 0 2>log
+		shows $n
+		[ -d "v/$(id_of 1)" ]
+	done
+	umount "v/$(id_of 1)/deep/mounted"
+	rmdir "v/$(id_of 1)/deep/mounted"
+	to 5 --keep-releases 0
+	holds 5
+}
+
 @test "12: no room; what the fill left is gone before the next bundle needs it" {
 	mount_tmpfs v size=3m
 	mkdir big

@@ -246,3 +246,22 @@ keeps_coarse_times() {
 	"$decant" fill --threads 64 --dest v - <one.tar.zst
 	verify one.tar.zst v --extra
 }
+
+@test "a volume that ignores case: no name of a bundle is that of .decant" {
+	small_tree plain
+	pack plain plain.tar.zst
+	cp -a plain evil
+	mkdir evil/.DECANT
+	echo forged | tee evil/.DECANT/state evil/.DECANT/lock >evil/.DECANT/journal-0123456789abcdef0123456789abcdef
+	pack evil evil.tar.zst
+	mount_caseless v
+	run -11 "$decant" fill --dest v evil.tar.zst
+	rm -rf v/* v/.decant
+	fill plain.tar.zst v
+	before=$(md5sum v/.decant/state)
+	run -11 --separate-stderr "$decant" fill --dest v evil.tar.zst
+	says v/.DECANT "ignores case"
+	[[ $(ls -A v/.decant) == $'lock\nstate\ntmp' && $(md5sum v/.decant/state) == "$before" ]]
+	fill plain.tar.zst v
+	grep -q ': unchanged: ' log
+}
