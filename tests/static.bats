@@ -205,13 +205,13 @@ analyze() { # FILE
 	lower docker/packed.Dockerfile | diff "$BATS_TEST_TMPDIR/one" -
 }
 
-# The long options in a text that --help prints, and in a man page in mdoc.
+# The long options in a text that --help prints, and in the synopsis of a man page in mdoc.
 options_of_help() {
 	grep -oE -e '--[a-z][a-z-]*' | grep -vx -e --help -e --version | sort -u
 }
 
 options_of_page() {
-	sed -n 's/\\-/-/g; /^\.\(It\|Op\) Fl\|^\.Fl/p' "$1" | grep -oE 'Fl (-[a-z][a-z-]*|[a-zA-Z0-9])' |
+	sed -n 's/\\-/-/g; /^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$1" | grep -oE 'Fl (-[a-z][a-z-]*|[a-zA-Z0-9])' |
 		sed 's/^Fl /-/' | grep -E '^--' | grep -vx -e --help -e --version | sort -u
 }
 
