@@ -34,7 +34,7 @@ enum {
 	HEADER_SIZE = 88
 };
 
-/* The catalog: a fixed part, two strings, the directory columns, the frame columns. */
+/* The catalog: a fixed part, four strings, the directory columns, the frame columns. */
 enum {
 	CATALOG_FLAGS = 0,      /* u32, see CATALOG_* bits */
 	CATALOG_FILES = 4,      /* u32 */
