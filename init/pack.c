@@ -219,6 +219,14 @@ static size_t worker_bytes(int level)
 	return level > 15 ? (size_t)200 << 20 : (size_t)50 << 20;
 }
 
+/* Frames are written in order: while one worker waits for its turn, one more than there are processors keeps
+ * them busy. */
+static unsigned workers_wanted(int level)
+{
+	unsigned n = workers_allowed(worker_bytes(level) * 3 / 2);
+	return n > 1 ? n + 1 : 1;
+}
+
 static bool pack(const struct pack_options *o, const struct log *log, mode_t mask, struct fault *fault)
 {
 	struct ignore ignore = {.count = 0};
@@ -249,7 +257,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	    .revision = o->revision,
 	    .packer = packer,
 	    .output = o->output ? o->output : "standard output",
-	    .threads = o->threads ? o->threads : workers_allowed(worker_bytes(o->level)),
+	    .threads = o->threads ? o->threads : workers_wanted(o->level),
 	};
 	if (o->output)
 		parent_of(o->output, tmp);

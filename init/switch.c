@@ -187,9 +187,9 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 		               !remove_tree(w, id, fault))
 			return false;
 	}
-	if (!remove_unfinished(w, fault))
-		return false;
-	if (!id_valid(w->before) || strcmp(w->before, w->now) == 0)
+	if (!id_valid(w->before)) /* make_room left them */
+		return remove_unfinished(w, fault);
+	if (strcmp(w->before, w->now) == 0)
 		return true;
 	journal_of(journal, w->before);
 	return stays(w, w->before) ? state_unmark(s, journal, fault) : remove_tree(w, w->before, fault);
