@@ -1,6 +1,10 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # sourced by scripts/bench
 # What was measured, as Markdown with charts.
 
+part_report() {
+	:
+}
+
 machine() {
 	echo "- $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs," \
 		"$(awk '/^MemTotal/ { printf "%.0f", $2 / 1e6 }' /proc/meminfo) GB; Linux $(uname -r | sed 's/[^0-9.].*//')"
