@@ -245,12 +245,13 @@ refuses() { # STATUS ARGUMENT...
 
 @test "a signal stops the task in its order, and a second one at once" {
 	task '{"name": "app", "run": "trap \"echo bye; exit 0\" TERM; echo up; sleep 600 & wait", "stopTimeout": 20}'
-	ecs_background task.json
+	# A shell's background job ignores INT, and all of it HUP below nohup, unless it is told otherwise.
+	perl -e '$SIG{HUP} = "DEFAULT"; exec @ARGV' "$ecs" task.json >out 2>err 3>&- &
+	task=$!
 	until_line out 'app | up'
 	kill -HUP "$task"
 	ends_with 129
 	grep -qx 'app | bye' out
-	# A shell's background job ignores INT, unless it is told otherwise.
 	task '{"name": "app", "run": "trap \"echo asked\" TERM; echo up; while :; do sleep 0.2; done", "stopTimeout": 100}'
 	perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$ecs" task.json >out 2>err 3>&- &
 	task=$!
