@@ -256,15 +256,26 @@ bool dest_is_dir(int dir, const char *name)
 	return is;
 }
 
-void dest_unlock(const struct dest *d, const char *path)
+/* Takes FD, which may be -1: what goes wrong here, the change that wants it will report. */
+static void unlock(int fd)
 {
 	struct stat st;
-	int fd = d->owners ? -1 : dest_dir(d, path, O_RDONLY);
 
-	/* What goes wrong here, the change that wants it will report. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
 		(void)fchmod(fd, (st.st_mode & MODE_MASK) | 0700);
 	close_fd(&fd);
+}
+
+void dest_unlock(const struct dest *d, const char *path)
+{
+	if (!d->owners)
+		unlock(dest_dir(d, path, O_RDONLY));
+}
+
+void dest_unlock_child(const struct dest *d, int dir, const char *name)
+{
+	if (!d->owners)
+		unlock(dest_child(d, dir, name));
 }
 
 bool dest_space(const struct dest *d, uint64_t *bytes, uint64_t *inodes, uint32_t *unit)

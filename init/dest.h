@@ -70,6 +70,8 @@ bool dest_is_dir(int dir, const char *name); /* leaves errno as it is */
 /* The directory at PATH, when this user owns it, becomes one that its owner may change, if it is not. What
  * its mode shall be is set when all else is done. Does nothing for root, who needs no mode. */
 void dest_unlock(const struct dest *dest, const char *path);
+/* The same for directory NAME of directory DIR. */
+void dest_unlock_child(const struct dest *dest, int dir, const char *name);
 
 /* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. */
 bool dest_space(const struct dest *dest, uint64_t *bytes, uint64_t *inodes, uint32_t *unit);

@@ -81,9 +81,16 @@ static bool make_children(struct fill *f, uint32_t number, struct fault *fault)
 
 bool publish_mkdirs(struct fill *f, struct fault *fault)
 {
-	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs; i++)
+	char path[PATH_LEN_MAX + 1];
+
+	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs; i++) {
+		if (!f->fresh && !f->dest->owners) {
+			catalog_path(&f->bundle->catalog, i, path);
+			dest_unlock(f->dest, path);
+		}
 		if (!stop_check(fault) || !make_children(f, i, fault))
 			return false;
+	}
 	return true;
 }
 
@@ -263,11 +270,6 @@ static bool run(struct fill *f, unsigned actions,
 
 bool publish_new(struct fill *f, struct fault *fault)
 {
-	char path[PATH_LEN_MAX + 1];
-	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs && !f->dest->owners; i++) {
-		catalog_path(&f->bundle->catalog, i, path);
-		dest_unlock(f->dest, path);
-	}
 	return run(f, NEW, publish_frame, fault) &&
 	       (f->bundle->catalog.hardlinks == 0 || run(f, NEW, link_frame, fault));
 }

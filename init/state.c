@@ -40,10 +40,18 @@ static void init(struct state *s, const struct dest *dest)
 	*s = (struct state){.dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1};
 }
 
-/* Written by this user or by root, and by nobody else. */
-static bool is_private(const struct stat *st)
+bool state_private(const struct stat *st)
 {
 	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0;
+}
+
+static bool refuse_shared(const struct state *s, struct fault *fault, const char *name)
+{
+	char object[PATH_LEN_MAX + 16];
+
+	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s", PATH_LEN_MAX, s->dest->path, name);
+	return fault_set(fault, EXIT_VOLUME, object, "open",
+	                 "belongs to, or can be written by, somebody else");
 }
 
 static bool open_dir(struct state *s, struct fault *fault)
@@ -53,13 +61,7 @@ static bool open_dir(struct state *s, struct fault *fault)
 	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR);
 	if (s->dir < 0 || fstat(s->dir, &st) != 0)
 		return state_fault(s, fault, "", "open");
-	if (!is_private(&st)) {
-		char object[PATH_LEN_MAX + 16];
-		snprintf(object, sizeof object, "%.*s/" STATE_DIR, PATH_LEN_MAX, s->dest->path);
-		return fault_set(fault, EXIT_VOLUME, object, "open",
-		                 "belongs to, or can be written by, somebody else");
-	}
-	return true;
+	return state_private(&st) || refuse_shared(s, fault, "");
 }
 
 static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
@@ -121,7 +123,7 @@ void state_close(struct state *s)
 /* Is what ST describes a plain file of ours, and HEAD the head of a state? */
 static bool is_whole(const struct stat *st, const unsigned char *head)
 {
-	return S_ISREG(st->st_mode) && st->st_nlink == 1 && is_private(st) &&
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && state_private(st) &&
 	       memcmp(head, STATE_MAGIC, 8) == 0 && get16(head + STATE_VERSION) == BUNDLE_VERSION &&
 	       get64(head + STATE_SUM) == hash64(head, STATE_SUM);
 }
@@ -246,6 +248,8 @@ static void journal_name(char *name, size_t size, const char *id)
 /* The tmp directory, made and emptied. */
 static bool open_tmp(struct state *s, struct fault *fault)
 {
+	struct stat st;
+
 	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
 		return state_fault(s, fault, "tmp", "create");
 	s->tmp = dest_child(s->dest, s->dir, "tmp");
@@ -255,9 +259,12 @@ static bool open_tmp(struct state *s, struct fault *fault)
 			return state_fault(s, fault, "tmp", "replace");
 		s->tmp = dest_child(s->dest, s->dir, "tmp");
 	}
-	if (s->tmp < 0)
+	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
 		return state_fault(s, fault, "tmp", "open");
-	return state_purge(s, fault);
+	/* Ours, but open to others: not any more. */
+	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
+		st.st_mode &= ~(mode_t)022;
+	return state_private(&st) ? state_purge(s, fault) : refuse_shared(s, fault, "/tmp");
 }
 
 bool state_switched(const struct state *s)

@@ -76,6 +76,8 @@ bool state_commit(struct state *state, const struct bundle *bundle, bool sync, s
 bool state_mark(struct state *state, const char *name, struct fault *fault);
 bool state_unmark(struct state *state, const char *name, struct fault *fault);
 
+/* What ST describes was written by this user or by root, and nobody else can write it. */
+bool state_private(const struct stat *st);
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
 bool state_fault(const struct state *state, struct fault *fault, const char *name, const char *action);
 

@@ -1,6 +1,8 @@
 /* tmp.c - the part of state.h that deals with .decant/tmp. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "io.h"
 #include "names.h"
@@ -15,10 +17,26 @@ bool state_discard(struct state *s, int dir, const char *name)
 		snprintf(to, sizeof to, "trash-%u", s->discarded++);
 		if (dest_rename(dir, name, s->tmp, to))
 			return true;
-		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR)
+		/* A directory that may not be written to cannot get another "..". */
+		if (errno == EACCES && tries == 0)
+			dest_unlock_child(s->dest, dir, name);
+		else if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR)
 			return false;
 	}
 	return false;
+}
+
+/* Directory NAME of DIR becomes one that its owner may empty, if he is who runs this, and nobody else can
+ * change the names in DIR: it goes by name, because a directory that may not be read cannot be opened for
+ * fchmod(2). */
+static void seize(const struct state *s, int dir, const char *name)
+{
+	struct stat above, st;
+
+	if (s->dest->owners || fstat(dir, &above) != 0 || !state_private(&above) ||
+	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
+		return;
+	(void)fchmodat(dir, name, 0700, 0);
 }
 
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
@@ -26,14 +44,18 @@ bool state_discard(struct state *s, int dir, const char *name)
 static bool purge_dir(struct state *s, const char *name)
 {
 	struct names names;
+	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name);
 	bool done = dir >= 0 && names_read(dir, &names);
 
 	if (done) {
 		for (uint32_t i = 0; i < names.count && done && !stop_requested(); i++) {
 			const char *inner = names_get(&names, i).s;
-			done = dest_unlink(dir, inner) || errno == ENOENT ||
-			       ((errno == EISDIR || errno == EPERM) && state_discard(s, dir, inner));
+			done = dest_unlink(dir, inner) || errno == ENOENT;
+			if (!done && (errno == EISDIR || errno == EPERM)) {
+				seize(s, dir, inner);
+				done = state_discard(s, dir, inner);
+			}
 		}
 		names_free(&names);
 	}

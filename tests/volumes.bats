@@ -226,6 +226,73 @@ keeps_coarse_times() {
 	[[ $(stat -c %a v/css v/css/in | tr '\n' ' ') == '0 0 ' ]]
 }
 
+@test "directories that their owner may not write to, in bundle and volume, are refilled and emptied by that user" {
+	mkdir -p one/a/b two/a
+	echo 1 | tee one/a/b/file one/top >one/a/file
+	echo 2 | tee two/top >two/a/new
+	chmod 0555 one/a/b one/a one two/a two
+	pack one one.tar.zst
+	pack two two.tar.zst
+	chmod 755 .
+	user=(setpriv --reuid 4321 --regid 4321 --clear-groups)
+	for options in "" "--prune all" "--switch"; do
+		rm -rf v
+		mkdir v
+		chown 4321:4321 v
+		for bundle in one two one two; do
+			read -ra words <<<"$options"
+			"${user[@]}" "$decant" fill "${words[@]}" --dest v - <"$bundle.tar.zst"
+			[ "$options" != --switch ] || words=(--switch)
+			[ "$options" != "--prune all" ] || words=()
+			"${user[@]}" "$decant" verify "${words[@]}" --extra --no-owner --dest v - <"$bundle.tar.zst"
+		done
+	done
+}
+
+@test "--prune all empties closed directories of strangers; one that can be neither read nor moved is named" {
+	small_tree one
+	pack one one.tar.zst
+	chmod 755 .
+	user=(setpriv --reuid 4321 --regid 4321 --clear-groups)
+	for mode in 0500 0300 0700; do
+		for inner in 0500 0300 0100 0; do
+			rm -rf v
+			mkdir -p v/strange/inner
+			echo deep | tee v/strange/file >v/strange/inner/file
+			chown -R 4321:4321 v
+			chmod "$inner" v/strange/inner
+			chmod "$mode" v/strange
+			"${user[@]}" "$decant" fill --prune all --dest v - <one.tar.zst
+			verify one.tar.zst v --extra --no-owner
+			[ -z "$(ls -A v/.decant/tmp)" ]
+		done
+	done
+	for mode in 0100 0; do
+		mkdir v/strange
+		chown 4321:4321 v/strange
+		chmod "$mode" v/strange
+		run -15 --separate-stderr "${user[@]}" "$decant" fill --prune all --dest v - <one.tar.zst
+		says v/strange: "Permission denied"
+		rmdir v/strange
+	done
+	"${user[@]}" "$decant" fill --prune all --dest v - <one.tar.zst
+	verify one.tar.zst v --extra --no-owner
+}
+
+@test "what is in tmp is given a name only when nobody else can write there" {
+	small_tree one
+	pack one one.tar.zst
+	mkdir -m 0700 v/.decant
+	mkdir -m 0770 v/.decant/tmp
+	chown 4321 v/.decant/tmp
+	run -11 --separate-stderr "$decant" fill --dest v one.tar.zst
+	says v/.decant/tmp: "belongs to, or can be written by, somebody else"
+	chown 0 v/.decant/tmp
+	"$decant" fill --dest v one.tar.zst
+	verify one.tar.zst v --extra
+	[[ $(stat -c %a v/.decant/tmp) == 700 ]]
+}
+
 @test "64 workers fill, refill and verify" {
 	"$maketree" --plain 3000 one
 	# A job for each.
