@@ -32,11 +32,22 @@ static bool failed(const struct scanner *s, const char *path, const char *action
 	return fault_errno(fault, error, object, action);
 }
 
-static bool refused(const struct scanner *s, const char *path, const char *reason, struct fault *fault)
+static bool reject(const struct scanner *s, const char *path, enum exit_code code, const char *action,
+                   const char *reason, struct fault *fault)
 {
 	char object[2 * PATH_LEN_MAX];
 	snprintf(object, sizeof object, "%s%s%s", s->tree->path, *path ? "/" : "", path);
-	return fault_set(fault, EXIT_VOLUME, object, "pack", "%s", reason);
+	return fault_set(fault, code, object, action, "%s", reason);
+}
+
+static bool refused(const struct scanner *s, const char *path, const char *reason, struct fault *fault)
+{
+	return reject(s, path, EXIT_VOLUME, "pack", reason, fault);
+}
+
+static bool changed(const struct scanner *s, const char *path, struct fault *fault)
+{
+	return reject(s, path, EXIT_IO, "read", "changed while it was read", fault);
 }
 
 static bool no_memory(const struct scanner *s, struct fault *fault)
@@ -121,7 +132,9 @@ static bool read_xattrs(struct scanner *s, struct node *node, const char *path, 
 	qsort(names, count, sizeof *names, compare_names);
 	for (size_t i = 0; i < count; i++) {
 		if (!add_xattr(node, file, names[i]))
-			return failed(s, path, "read xattr", fault);
+			return errno == E2BIG    ? refused(s, path, "has more than 64 KiB of xattrs", fault)
+			       : errno == EAGAIN ? changed(s, path, fault)
+			                         : failed(s, path, "read xattr", fault);
 		if (names[i][0] == 's')
 			s->tree->has_setid = true;
 	}
@@ -354,7 +367,7 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 	if (fd < 0 || !names_read(fd, &names)) {
 		failed(s, path, "read directory", fault);
 	} else if (fstat(fd, &now) != 0 || now.st_ino != st->st_ino || now.st_dev != st->st_dev) {
-		refused(s, path, "changed while it was read", fault);
+		changed(s, path, fault);
 	} else {
 		stats = malloc(((size_t)names.count + 1) * sizeof *stats);
 		done = stats ? scan_names(s, number, fd, &names, stats, fault) : no_memory(s, fault);

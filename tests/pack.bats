@@ -145,6 +145,35 @@ ids() { # BUNDLE
 	refute getfattr -n user.note v2/index.html
 }
 
+@test "more than 64 KiB of xattrs on one file are refused in one line" {
+	mount_tmpfs source size=4m
+	echo x >source/file
+	python3 -c 'import os; [os.setxattr("source/file", f"user.{n}", b"x" * 30000) for n in (1, 2)]' ||
+		skip "this tmpfs has no user xattrs"
+	pack source two.tar.zst
+	python3 -c 'import os; os.setxattr("source/file", "user.3", b"x" * 30000)'
+	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst source
+	says source/file "has more than 64 KiB of xattrs"
+	nothing_in_out
+}
+
+@test "a directory that is another one when it is read is an error, and leaves no bundle" {
+	mkdir -p tree/later other
+	echo 1 | tee tree/later/file >other/file
+	# The directory is looked at, and then opened a second later.
+	strace -f -o trace -P later -P "$PWD/tree/later" -e trace=openat -e inject=openat:delay_enter=1000000 \
+		"$decant_pack" -o out/b.tar.zst tree 2>err &
+	pid=$!
+	sleep 0.4
+	mv tree/later gone
+	mv other tree/later
+	wait "$pid" || status=$?
+	[ "$status" -eq 13 ]
+	stderr=$(cat err)
+	says tree/later "changed while it was read"
+	nothing_in_out
+}
+
 @test "a file that changes while it is read is an error, and leaves no bundle" {
 	head -c 40000000 /dev/urandom >tree/big
 	while :; do
