@@ -110,8 +110,6 @@ static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct tex
 
 	memcpy(path, name.s, name.len);
 	path[name.len] = '\0';
-	if (!spelling_is(p->fill->dest, fd, name)) /* another name's file, then */
-		return true;
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (errno != ENOENT && errno != EISDIR &&
@@ -129,6 +127,25 @@ static bool stays(const struct pruner *p, const struct span *span)
 	return i == span->to;
 }
 
+/* The entries of SPAN, in the directory that FD is open on. */
+static bool prune_span(const struct pruner *p, uint32_t number, const struct span *span, int fd,
+                       struct fault *fault)
+{
+	uint32_t first = p->past->catalog.frame_first[number];
+	struct names listed;
+
+	if (!spelling_read(p->fill->dest, fd, &listed))
+		return failed(p, span->dir, (struct text){"", 0}, "read directory", fault);
+	for (uint32_t i = span->from; i < span->to && !fault->code; i++) {
+		struct entry e = block_entry(&p->reader.block, i - first);
+		/* Spelt otherwise, it is another name's file. */
+		if (!p->entry[i] && spelling_is(p->fill->dest, &listed, e.name))
+			prune_entry(p, span->dir, fd, e.name, fault);
+	}
+	names_free(&listed);
+	return fault->code == EXIT_DONE;
+}
+
 static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 {
 	const struct catalog *c = &p->past->catalog;
@@ -138,7 +155,7 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 	if (!reader_block(&p->reader, number, fault))
 		return false;
 	while (span_next(&spans, &span)) {
-		bool gone, done = true;
+		bool gone;
 		if (stays(p, &span))
 			continue;
 		unlock_dir(p, span.dir);
@@ -147,10 +164,7 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 			continue;
 		if (fd < 0)
 			return failed(p, span.dir, (struct text){"", 0}, "open", fault);
-		for (uint32_t i = span.from; i < span.to && done; i++) {
-			struct entry e = block_entry(&p->reader.block, i - c->frame_first[number]);
-			done = p->entry[i] || prune_entry(p, span.dir, fd, e.name, fault);
-		}
+		bool done = prune_span(p, number, &span, fd, fault);
 		close_fd(&fd);
 		if (!done)
 			return false;
@@ -158,35 +172,49 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 	return true;
 }
 
+/* Remove directory NUMBER from its parent, which FD is open on, if it is empty. */
+static bool prune_dir(const struct pruner *p, uint32_t number, int fd, struct fault *fault)
+{
+	struct dir dir = catalog_dir(&p->past->catalog, number);
+	char name[NAME_LEN_MAX + 1];
+	struct names listed;
+
+	if (!spelling_read(p->fill->dest, fd, &listed))
+		return failed(p, dir.parent, (struct text){"", 0}, "read directory", fault);
+	bool is = spelling_is(p->fill->dest, &listed, dir.name);
+	names_free(&listed);
+	memcpy(name, dir.name.s, dir.name.len);
+	name[dir.name.len] = '\0';
+	if (!is)
+		return true;
+	if (dest_rmdir(fd, name))
+		atomic_fetch_add(&p->fill->progress.removed, 1);
+	else if (errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST)
+		return failed(p, number, (struct text){"", 0}, "remove directory", fault);
+	return true;
+}
+
 /* Directories that nobody has any more, children first, where they are empty. */
 static bool prune_dirs(struct pruner *p, struct fault *fault)
 {
 	const struct catalog *c = &p->past->catalog;
-	char name[NAME_LEN_MAX + 1];
 
 	for (uint32_t i = c->head.dirs; i-- > 1;) {
-		struct dir dir = catalog_dir(c, i);
+		uint32_t parent = catalog_dir(c, i).parent;
 		bool gone;
 		if (p->dir[i])
 			continue;
 		if (!stop_check(fault))
 			return false;
-		unlock_dir(p, dir.parent);
-		int fd = open_dir(p, dir.parent, &gone);
+		unlock_dir(p, parent);
+		int fd = open_dir(p, parent, &gone);
 		if (gone)
 			continue;
 		if (fd < 0)
-			return failed(p, dir.parent, (struct text){"", 0}, "open", fault);
-		memcpy(name, dir.name.s, dir.name.len);
-		name[dir.name.len] = '\0';
-		bool other = !spelling_is(p->fill->dest, fd, dir.name), done = !other && dest_rmdir(fd, name);
-		if (done)
-			atomic_fetch_add(&p->fill->progress.removed, 1);
-		else if (!other && errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY &&
-		         errno != EEXIST)
-			failed(p, i, (struct text){"", 0}, "remove directory", fault);
+			return failed(p, parent, (struct text){"", 0}, "open", fault);
+		bool done = prune_dir(p, i, fd, fault);
 		close_fd(&fd);
-		if (fault->code)
+		if (!done)
 			return false;
 	}
 	return true;

@@ -35,15 +35,15 @@ static bool is_listed(const struct names *list, struct text name)
 	return false;
 }
 
-bool spelling_is(const struct dest *dest, int dir, struct text name)
+bool spelling_read(const struct dest *dest, int dir, struct names *names)
 {
-	struct names names;
+	*names = (struct names){0};
+	return !dest->caseless || names_read(dir, names);
+}
 
-	if (!dest->caseless)
-		return true;
-	bool is = names_read(dir, &names) && is_listed(&names, name);
-	names_free(&names);
-	return is;
+bool spelling_is(const struct dest *dest, const struct names *names, struct text name)
+{
+	return !dest->caseless || is_listed(names, name);
 }
 
 static bool look_up(const struct speller *s, struct text name, struct fault *fault)

@@ -6,9 +6,11 @@
 #include "dest.h"
 #include "fault.h"
 
-/* Does directory DIR list NAME just so? Of other volumes than those that ignore case that is not asked: true.
- */
-bool spelling_is(const struct dest *dest, int dir, struct text name);
+/* What directory DIR, of any flags, lists. Of other volumes than those that ignore case that is not asked:
+ * then NAMES is empty. False with errno. */
+bool spelling_read(const struct dest *dest, int dir, struct names *names);
+/* Is NAME among them just so? On other volumes: true. */
+bool spelling_is(const struct dest *dest, const struct names *names, struct text name);
 
 /* Call VISIT for each name of the bundle that its directory, NUMBER, which is open as FD, does not list just
  * so. Directories that are not there are left out. Stops, with false, when VISIT returns false. */

@@ -17,6 +17,8 @@
 #include "strangers.h"
 #include "xattrs.h"
 
+enum { LINES_AT_ONCE = 65536 }; /* bytes that are gathered outside of frames */
+
 struct worker {
 	struct reader reader, others;
 	unsigned char *piece;
@@ -270,17 +272,23 @@ static bool open_place(struct place *p, bool begins, struct fault *fault)
 	return true;
 }
 
-/* Print the frame's differences when it is its turn. */
-static bool print(struct verifier *v, struct worker *w, uint32_t number, struct fault *fault)
+/* Write the lines that worker W has gathered, when no other can be writing. */
+static bool write_lines(struct verifier *v, struct worker *w, struct fault *fault)
 {
 	if (w->no_memory)
 		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
+	bool done = w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used) ||
+	            fault_errno(fault, errno, "standard output", "write");
+	w->used = 0;
+	return done;
+}
+
+/* Print the frame's differences when it is its turn. */
+static bool print(struct verifier *v, struct worker *w, uint32_t number, struct fault *fault)
+{
 	if (!pool_turn(v->pool, number))
 		return false;
-	bool done = w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used);
-	if (!done)
-		fault_errno(fault, errno, "standard output", "write");
-	w->used = 0;
+	bool done = write_lines(v, w, fault);
 	pool_turn_over(v->pool);
 	return done;
 }
@@ -318,26 +326,17 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 	struct place place = {.v = v, .w = &v->workers[0], .dir = number};
 	struct stat st;
 
-	(void)fault;
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		differs(&place, "missing", (struct text){name, strlen(name)},
 		        "the volume ignores case, and has it in another spelling");
-	return true;
+	return place.w->used < LINES_AT_ONCE || write_lines(v, place.w, fault);
 }
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)
 {
-	struct worker *w = &v->workers[0];
-
 	dest_look(v->dest);
-	if (!v->dest->caseless)
-		return true;
-	if (!spelling_all(v->bundle, v->dest, report_spelling, v, fault))
-		return false;
-	if (w->no_memory)
-		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
-	return w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used) ||
-	       fault_errno(fault, errno, "standard output", "write");
+	return !v->dest->caseless || (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
+	                              write_lines(v, &v->workers[0], fault));
 }
 
 bool verify_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
