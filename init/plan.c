@@ -138,9 +138,15 @@ static bool is_privileged(const struct entry *e)
 	return is;
 }
 
+enum action plan_amend(const struct bundle *b, uint32_t number)
+{
+	return catalog_links(&b->catalog, number) ? ACTION_REPLACE : ACTION_AMEND;
+}
+
 /* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
-static enum action judge_file(const struct planner *p, const struct place *place, const struct entry *e,
-                              const struct entry *held, const struct stat *st, bool spans_frames)
+static enum action judge_file(const struct planner *p, const struct place *place, uint32_t number,
+                              const struct entry *e, const struct entry *held, const struct stat *st,
+                              bool spans_frames)
 {
 	struct metadata meta = metadata_of_entry(e);
 	bool privileged = is_privileged(e);
@@ -155,7 +161,8 @@ static enum action judge_file(const struct planner *p, const struct place *place
 		return ACTION_KEEP;
 	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER))
 		return ACTION_REPLACE;
-	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE : ACTION_AMEND;
+	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE
+	                                                               : plan_amend(p->bundle, number);
 }
 
 static enum action judge_symlink(const struct planner *p, const struct place *place, const char *name,
@@ -233,7 +240,7 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 		/* A link that the bundle does not know may be a way to a file outside the volume. */
 		action = ACTION_REPLACE;
 	} else {
-		action = judge_file(p, place, e, before, &st, spans_frames);
+		action = judge_file(p, place, number, e, before, &st, spans_frames);
 	}
 	p->plan->entry[number] = (uint8_t)action;
 	w->count[action]++;

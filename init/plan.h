@@ -42,6 +42,11 @@ static inline enum action plan_action(const struct plan *plan, uint32_t entry)
 	return plan->entry ? (enum action)plan->entry[entry] : ACTION_NEW;
 }
 
+/* What becomes of file NUMBER of BUNDLE when its content is right and its metadata is not: AMEND, or REPLACE
+ * when it has hard links, because then the number of its names cannot tell that all of them are in the
+ * volume. */
+enum action plan_amend(const struct bundle *bundle, uint32_t number);
+
 /* Does any entry of frame NUMBER, or the one that it carries on, have one of the ACTIONS (bits 1 << action)?
  */
 bool plan_frame_has(const struct plan *plan, const struct catalog *catalog, uint32_t number,

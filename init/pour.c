@@ -200,8 +200,8 @@ static bool same_content(int fd, const unsigned char *data, uint64_t size)
 /* What becomes of file NUMBER, which has the right size: compare it with DATA. What cannot be read, or has
  * become something else, is replaced. So is what belongs to somebody else than it shall: it may be open
  * there, and a mapping changes it later without any trace in its times. */
-static enum action check(const struct pourer *p, const struct worker *w, const struct entry *e,
-                         const char *name, const unsigned char *data)
+static enum action check(const struct pourer *p, const struct worker *w, uint32_t number,
+                         const struct entry *e, const char *name, const unsigned char *data)
 {
 	struct metadata meta = metadata_of_entry(e);
 	enum action action = ACTION_REPLACE;
@@ -214,7 +214,7 @@ static enum action check(const struct pourer *p, const struct worker *w, const s
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
 	    !((differs = dest_differs(p->fill->dest, &st, &meta)) & DIFFERS_OWNER) &&
 	    xattrs_match(fd, e->xattrs) && same_content(fd, data, e->size))
-		action = differs ? ACTION_AMEND : ACTION_KEEP;
+		action = !differs ? ACTION_KEEP : plan_amend(p->fill->bundle, number);
 	close_fd(&fd);
 	return action;
 }
@@ -242,7 +242,7 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	if (plan_action(&p->fill->plan, number) == ACTION_CHECK) {
 		memcpy(name, e->name.s, e->name.len);
 		name[e->name.len] = '\0';
-		enum action action = check(p, w, e, name, data);
+		enum action action = check(p, w, number, e, name, data);
 		p->fill->plan.entry[number] = (uint8_t)action;
 		if (action != ACTION_REPLACE)
 			return true;

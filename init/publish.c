@@ -103,10 +103,9 @@ static bool move_in(struct fill *f, const char *from, int dir, const char *name)
 	       state_discard(&f->state, dir, name) && dest_rename(f->state.tmp, from, dir, name);
 }
 
-/* The metadata of a file that has the right content. It is looked at once more, because the name may by now
- * be another file's, which may have names outside the volume. */
-static bool amend(const struct fill *f, int dir, const char *name, uint32_t number, const struct entry *e,
-                  const char **action)
+/* The metadata of a file that has the right content, and one name. It is looked at once more, because the
+ * name may by now be another file's, which may have names outside the volume. */
+static bool amend(const struct fill *f, int dir, const char *name, const struct entry *e, const char **action)
 {
 	struct metadata meta = metadata_of_entry(e);
 	struct stat st;
@@ -119,8 +118,7 @@ static bool amend(const struct fill *f, int dir, const char *name, uint32_t numb
 		return false;
 	*action = "change (it was replaced meanwhile)";
 	bool done = fstat(fd, &st) == 0;
-	if (done && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size ||
-	             st.st_nlink != 1 + (nlink_t)catalog_links(&f->bundle->catalog, number))) {
+	if (done && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size || st.st_nlink != 1)) {
 		errno = EEXIST;
 		done = false;
 	}
@@ -138,7 +136,7 @@ static bool publish_entry(struct publisher *p, int dir, uint32_t number, const s
 
 	terminate(name, e->name);
 	if (plan_action(&p->fill->plan, number) == ACTION_AMEND)
-		return amend(p->fill, dir, name, number, e, action);
+		return amend(p->fill, dir, name, e, action);
 	snprintf(from, sizeof from, "%u", number);
 	*action = "rename";
 	return move_in(p->fill, from, dir, name);

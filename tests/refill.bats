@@ -245,6 +245,29 @@ refill() { # [OPTION...]
 	same_tree "$share/old" v
 }
 
+@test "a file with hard links never gets another mode, owner or time: it is made anew, with its links" {
+	[ "$(stat -c %h v/index.html)" = 2 ]
+	# As if both names were of a file that has more, elsewhere; the state is believed at first, and then not.
+	for state in believed gone; do
+		[ "$state" = believed ] || rm v/.decant/state
+		ln v/index.html elsewhere
+		chmod 0600 v/index.html
+		before=$(stat -c '%i %a' elsewhere)
+		rm v/same.html
+		fill "$share/old.tar.zst" v
+		same_tree "$share/old" v
+		[ "$before" = "$(stat -c '%i %a' elsewhere)" ]
+		rm elsewhere
+		chmod 0600 v/index.html
+		before=$(stat -c %i v/index.html)
+		[ "$state" = believed ] || rm v/.decant/state
+		fill "$share/old.tar.zst" v
+		same_tree "$share/old" v
+		[ "$before" != "$(stat -c %i v/index.html)" ]
+		[ "$(stat -c %i v/same.html)" = "$(stat -c %i v/index.html)" ]
+	done
+}
+
 @test "a managed file that is a hard link to a canary outside leaves the canary as it is" {
 	echo canary >canary
 	chmod 0640 canary
