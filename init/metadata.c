@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -168,9 +169,14 @@ bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const s
 		done = false;
 	}
 	unsigned bits = dest_differs(d, st, m);
-	if (done && !set_symlink(d, fd, "", AT_EMPTY_PATH, m, bits, action))
-		/* Before Linux 5.8 only a name can be given a time. */
-		done = errno == EINVAL && set_symlink(d, dir, name, AT_SYMLINK_NOFOLLOW, m, bits, action);
+	if (done && !set_symlink(d, fd, "", AT_EMPTY_PATH, m, bits, action)) {
+		/* Before Linux 5.8 only a name can be given a time: the descriptor's, where there is a /proc,
+		 * which leads to the link itself (proc_pid_fd(5)), or the link's own. */
+		char magic[32];
+		snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
+		done = errno == EINVAL && (set_symlink(d, AT_FDCWD, magic, 0, m, bits, action) ||
+		                           set_symlink(d, dir, name, AT_SYMLINK_NOFOLLOW, m, bits, action));
+	}
 	int error = errno;
 	close_fd(&fd);
 	errno = error;

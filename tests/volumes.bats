@@ -293,6 +293,29 @@ keeps_coarse_times() {
 	[[ $(stat -c %a v/.decant/tmp) == 700 ]]
 }
 
+@test "Linux before 5.8: a link in a directory of all gets its time, with and without /proc" {
+	mkdir one
+	echo x >one/file
+	ln -s file one/link
+	touch -h -d @1000000000.5 one/link
+	pack one one.tar.zst
+	# The first call is for the file. That kernel knows no AT_EMPTY_PATH there (utimensat(2)).
+	old=(strace -f -o calls -e trace=utimensat -e inject=utimensat:error=EINVAL:when=2)
+	for proc in 'exec "$@"' 'mount -t tmpfs none /proc && exec "$@"'; do
+		rm -rf v
+		mkdir -m 0777 v
+		"${old[@]}" unshare -m sh -c "$proc" sh "$decant" fill --threads 1 --dest v - <one.tar.zst
+		grep 'AT_EMPTY_PATH.*INJECTED' calls
+		[ "$(stat -c %.Y v/link)" = 1000000000.500000000 ]
+		verify one.tar.zst v --extra
+		if [ "$proc" = 'exec "$@"' ]; then
+			refute grep 'AT_SYMLINK_NOFOLLOW' calls
+		else
+			grep 'AT_SYMLINK_NOFOLLOW' calls
+		fi
+	done
+}
+
 @test "64 workers fill, refill and verify" {
 	"$maketree" --plain 3000 one
 	# A job for each.
