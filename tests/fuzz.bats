@@ -37,7 +37,12 @@ from_one_bundle() { # NAME [VARIABLE=VALUE]
 		# shellcheck disable=SC2086 # one word, or none
 		env DECANT_FUZZ_TALLY=1 ${2:-} "$top/build/fuzz/bin/fill" -runs=500 -seed=1 -max_len=8192 -close_fd_mask=3 \
 			corpus >log 2>&1
-	)
+	) || {
+		# What it found would be lost with this folder.
+		grep -aE '^broken: |ERROR: |SUMMARY: ' "$1/log" || tail -n 5 "$1/log"
+		base64 "$1"/*-????????????????????????????????????????
+		return 1
+	}
 	filled=$(sed -n 's/^fill: \([0-9]*\) x exit 0.*/\1/p' "$1/log")
 	covered=$(sed -n 's/.*DONE *cov: \([0-9]*\).*/\1/p' "$1/log")
 	echo "$1: $filled fills with exit 0, $covered edges"
