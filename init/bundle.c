@@ -27,6 +27,8 @@ static bool fetch(const struct bundle *b, void *to, size_t size, int64_t at, str
 		return fault_errno(fault, errno, b->name, "read");
 	if ((size_t)n < size)
 		return bad(b, fault, "read", "the bundle is cut short");
+	if (b->sealing)
+		seal_add(b->sealing, to, size);
 	return true;
 }
 
@@ -142,8 +144,8 @@ static bool check_blocks(struct bundle *b, struct fault *fault)
 	return b->sealed;
 }
 
-/* From the header at offset AT on: header, catalog, blocks. */
-static bool read_index(struct bundle *b, int64_t at, bool with_data, struct fault *fault)
+/* From the header at offset AT on: header, catalog, blocks, each byte once and in order. */
+static bool read_parts(struct bundle *b, int64_t at, bool with_data, struct fault *fault)
 {
 	struct header head;
 	struct stat st;
@@ -160,6 +162,18 @@ static bool read_index(struct bundle *b, int64_t at, bool with_data, struct faul
 			return bad(b, fault, "read", "there are bytes after the bundle's end");
 	}
 	return read_catalog(b, &head, at + HEADER_SIZE, fault) && check_blocks(b, fault);
+}
+
+static bool read_index(struct bundle *b, int64_t at, bool with_data, struct fault *fault)
+{
+	struct hash_seal seal;
+
+	seal_begin(&seal);
+	b->sealing = &seal;
+	bool done = read_parts(b, at, with_data, fault);
+	b->sealing = NULL;
+	b->index_seal = seal_end(&seal);
+	return done;
 }
 
 static bool read_lead(struct bundle *b, struct fault *fault)
@@ -251,16 +265,22 @@ bool bundle_index_copy(const struct bundle *b, int fd, int64_t at, const char *w
 	enum { PIECE = 1 << 18 };
 	uint64_t size = bundle_index_size(b);
 	unsigned char *piece = malloc(PIECE);
+	struct hash_seal seal;
 
 	if (!piece)
 		return bad(b, fault, "copy index", "out of memory");
+	seal_begin(&seal);
 	for (uint64_t done = 0; done < size && !fault->code; done += PIECE) {
 		size_t n = size - done < PIECE ? (size_t)(size - done) : PIECE;
-		if (fetch_index(b, piece, n, b->index_at + (int64_t)done, fault) &&
-		    !write_full(fd, piece, n, at + (int64_t)done))
+		if (!fetch_index(b, piece, n, b->index_at + (int64_t)done, fault))
+			break;
+		seal_add(&seal, piece, n);
+		if (!write_full(fd, piece, n, at + (int64_t)done))
 			fault_errno(fault, errno, what, "write");
 	}
 	free(piece);
+	if (!fault->code && !b->index && seal_end(&seal) != b->index_seal)
+		bad(b, fault, "copy index", "the index has changed since it was checked");
 	return fault->code == EXIT_DONE;
 }
 

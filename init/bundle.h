@@ -17,13 +17,15 @@ struct bundle {
 	char *name; /* for messages; owned */
 	int fd;
 	bool stream;
-	int64_t blocks_at;    /* file: offset of the first packed block */
-	int64_t data_at;      /* file: offset of the first packed frame */
-	int64_t index_at;     /* offset of the header */
-	unsigned char *index; /* stream: the index as it stands in the bundle */
-	unsigned char *plain; /* the plain catalog */
-	uint64_t *seals;      /* file: hash64_secret of each block that has passed the checks */
-	bool sealed;          /* all of them have */
+	int64_t blocks_at;         /* file: offset of the first packed block */
+	int64_t data_at;           /* file: offset of the first packed frame */
+	int64_t index_at;          /* offset of the header */
+	unsigned char *index;      /* stream: the index as it stands in the bundle */
+	unsigned char *plain;      /* the plain catalog */
+	uint64_t *seals;           /* file: hash64_secret of each block that has passed the checks */
+	bool sealed;               /* all of them have */
+	uint64_t index_seal;       /* file: the same of the index as it stands in the bundle */
+	struct hash_seal *sealing; /* that while it is read; else NULL */
 	struct catalog catalog;
 	uint64_t size; /* bytes of the whole bundle */
 	char id[33];   /* hexadecimal, NUL-terminated */
@@ -41,7 +43,8 @@ void bundle_close(struct bundle *bundle);
 
 /* The bytes of the index as they stand in the bundle, from the header to the last packed block. */
 uint64_t bundle_index_size(const struct bundle *bundle);
-/* Copy them to offset AT of file FD. False with FAULT set; WHAT names the file written to. */
+/* Copy them to offset AT of file FD. False with FAULT set, also when they are not what was checked any more;
+ * WHAT names the file written to. */
 bool bundle_index_copy(const struct bundle *bundle, int fd, int64_t at, const char *what,
                        struct fault *fault);
 

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@
 static int open_beneath(int dir, const char *path, int flags)
 {
 	struct open_how how = {
-	    .flags = (unsigned)(flags | O_DIRECTORY | O_CLOEXEC),
+	    .flags = (unsigned)(flags | O_CLOEXEC),
 	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
 	};
 	/* EAGAIN: a rename somewhere on the system made the kernel unsure (openat2(2)). */
@@ -62,12 +64,38 @@ static int walk(const struct dest *d, const char *path, int flags)
 
 int dest_dir(const struct dest *d, const char *path, int flags)
 {
-	return d->walk ? walk(d, path, flags) : open_beneath(d->root, path, flags);
+	return d->walk ? walk(d, path, flags) : open_beneath(d->root, path, flags | O_DIRECTORY);
 }
 
 int dest_child(const struct dest *d, int dir, const char *name)
 {
-	return d->walk ? open_component(d, dir, name, O_RDONLY) : open_beneath(dir, name, O_RDONLY);
+	return d->walk ? open_component(d, dir, name, O_RDONLY)
+	               : open_beneath(dir, name, O_RDONLY | O_DIRECTORY);
+}
+
+int dest_file(const struct dest *d, int dir, const char *name, int flags)
+{
+	flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	return d->walk ? openat(dir, name, flags) : open_beneath(dir, name, flags);
+}
+
+bool dest_folds_case(int fd)
+{
+	unsigned flags = 0;
+	/* musl's ioctl(2) takes an int for what does not fit in one. */
+	return syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_CASEFOLD_FL);
+}
+
+/* May this process set mode, owner and time of what is somebody else's? capabilities(7) */
+static bool may_set_all(void)
+{
+	const uint32_t needed = 1u << CAP_CHOWN | 1u << CAP_FOWNER;
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	if (geteuid() != 0)
+		return false;
+	return syscall(SYS_capget, &head, sets) != 0 || (sets[0].effective & needed) == needed;
 }
 
 /* PATH without slashes at its end: with one, O_NOFOLLOW would follow a symbolic link. */
@@ -126,11 +154,11 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	d->dev = st.st_dev;
 	d->step = step_of(&st.st_ctim);
 	d->owners = geteuid() == 0;
-	d->root_is_ours = d->owners || st.st_uid == geteuid();
+	d->root_is_ours = st.st_uid == geteuid() || may_set_all();
 
 	/* Now, because a confined process cannot read it later. */
 	read_boot(d->boot, sizeof d->boot);
-	int test = open_beneath(d->root, ".", O_PATH);
+	int test = open_beneath(d->root, ".", O_PATH | O_DIRECTORY);
 	d->walk = test < 0;
 	close_fd(&test);
 	return true;
@@ -152,7 +180,7 @@ bool dest_within(struct dest *d, const struct dest *of, const char *name, bool c
 	d->root = dest_child(of, of->root, name);
 	if (d->root < 0 || fstat(d->root, &st) != 0)
 		return false;
-	d->root_is_ours = d->owners || st.st_uid == geteuid();
+	d->root_is_ours = st.st_uid == geteuid() || may_set_all();
 	return true;
 }
 

@@ -27,7 +27,7 @@ struct dest {
 	bool walk;              /* openat2 is refused: walk by component. Set once, by dest_open */
 	bool owners;            /* this process may give files away, so owners are applied and compared */
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
-	bool root_is_ours;      /* so that its mode, owner and time can be set, and are compared */
+	bool root_is_ours;      /* this process may set its mode, owner and time, so they are compared */
 	long step;              /* nanoseconds; times are kept in steps no larger than this */
 	bool caseless;          /* it ignores the case of names. Set by dest_look */
 };
@@ -47,6 +47,13 @@ void dest_look(struct dest *dest);
 int dest_dir(const struct dest *dest, const char *path, int flags);
 /* Open directory NAME of directory DIR, for reading; no symbolic link, on the volume's device. */
 int dest_child(const struct dest *dest, int dir, const char *name);
+/* Open what is called NAME in directory DIR to look at it, whatever it is: for FLAGS O_RDONLY or O_WRONLY, at
+ * once, and no symbolic link (ELOOP). With openat2 nothing that is mounted there either (EXDEV). */
+int dest_file(const struct dest *dest, int dir, const char *name, int flags);
+
+/* Does the directory FD ignore the case of names? Some file systems have a flag for each
+ * (ext4(5), casefold). */
+bool dest_folds_case(int fd);
 
 /* Word errno as a fault of entry NAME (may be empty) of directory DIR of CATALOG. Always returns false. */
 bool dest_fault(const struct dest *dest, const struct catalog *catalog, uint32_t dir, struct text name,

@@ -31,7 +31,7 @@ static bool look_fresh(struct fill *f, struct fault *fault)
 }
 
 /* What is needed at least against what is free. A lower bound, so that it never refuses what would fit. */
-static bool check_space(const struct fill *f, struct fault *fault)
+static bool fits(const struct fill *f, struct fault *fault)
 {
 	const struct catalog *c = &f->bundle->catalog;
 	uint64_t bytes, inodes, need = f->plan.disk;
@@ -39,8 +39,6 @@ static bool check_space(const struct fill *f, struct fault *fault)
 	                          : 1 + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE];
 	uint32_t unit;
 
-	if (!f->options->space_check)
-		return true;
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
 		return fault_errno(fault, errno, f->dest->path, "statfs");
 	if (f->fresh) /* the bundle counts in steps of 4,096 bytes */
@@ -56,6 +54,11 @@ static bool check_space(const struct fill *f, struct fault *fault)
 		                 "%llu inodes needed, %llu free", (unsigned long long)names,
 		                 (unsigned long long)inodes);
 	return true;
+}
+
+static bool check_space(const struct fill *f, struct fault *fault)
+{
+	return !f->options->space_check || fits(f, fault);
 }
 
 /* How many entries the plan wants changed, in content, metadata or existence; checks that came out well do
@@ -133,6 +136,15 @@ static bool is_held(const struct fill *f)
 	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) && !is_other(f);
 }
 
+/* A fill of this bundle began, did not end, and left no room to do it again beside what it made. Then what is
+ * wrong of that goes first: the volume holds no release that anybody could read meanwhile. */
+static bool make_room(struct fill *f, struct fault *fault)
+{
+	struct fault tight = {.code = EXIT_DONE};
+
+	return !state_unfinished(&f->state, f->bundle) || fits(f, &tight) || publish_room(f, fault);
+}
+
 /* A volume that holds something. *CHANGED tells whether its tree was touched. */
 static bool refill(struct fill *f, bool *changed, struct fault *fault)
 {
@@ -143,7 +155,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 		return fault_errno(fault, errno, f->dest->path, "statfs");
 	if (f->dest->caseless && !spelling_all(f->bundle, f->dest, refuse_present, f, fault))
 		return false;
-	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
+	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault) || !make_room(f, fault))
 		return false;
 	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
 		return false;
@@ -190,8 +202,12 @@ static void summarize(struct fill *f, bool changed)
 /* Files and whole trees in one directory would be in each other's way. */
 static bool check_kind(const struct fill *f, struct fault *fault)
 {
-	return !state_switched(&f->state) || fault_set(fault, EXIT_VOLUME, f->dest->path, "fill",
-	                                               "holds whole trees: fill it with --switch");
+	bool switched;
+
+	if (!state_switched(&f->state, &switched, fault))
+		return false;
+	return !switched || fault_set(fault, EXIT_VOLUME, f->dest->path, "fill",
+	                              "holds whole trees: fill it with --switch");
 }
 
 bool fill_allowed(const struct options *options, const struct bundle *b, struct fault *fault)
@@ -212,7 +228,7 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 		return false;
 	progress_begin(&f.progress, log, dest->path, b->catalog.head.data_plain);
 	if (state_lock(&f.state, dest, options->lock_timeout, fault) && check_kind(&f, fault) &&
-	    state_load(&f.state, fault) && look_fresh(&f, fault)) {
+	    state_clear(&f.state, fault) && state_load(&f.state, fault) && look_fresh(&f, fault)) {
 		dest_look(dest);
 		f.fresh ? fill_fresh(&f, fault) : refill(&f, &changed, fault);
 	}

@@ -17,22 +17,39 @@ uint64_t hash64(const void *data, size_t size)
 	return XXH3_64bits(data, size);
 }
 
-uint64_t hash64_secret(const void *data, size_t size)
+void seal_begin(struct hash_seal *seal)
 {
 	/* The kernel gives every process 16 random bytes. A seed alone would be added to all words of a known
 	 * secret, and some differences between those would stay known. */
-	unsigned char random[16 + 1], secret[12 * HASH_SIZE];
-	XXH3_state_t state;
+	unsigned char random[16 + 1];
 
-	_Static_assert(sizeof secret >= XXH3_SECRET_SIZE_MIN, "the secret is too short for XXH3");
+	_Static_assert(sizeof seal->secret >= XXH3_SECRET_SIZE_MIN, "the secret is too short for XXH3");
 	memcpy(random, (const void *)getauxval(AT_RANDOM), 16);
-	for (unsigned i = 0; i < sizeof secret / HASH_SIZE; i++) {
+	for (unsigned i = 0; i < sizeof seal->secret / HASH_SIZE; i++) {
 		random[16] = (unsigned char)i;
-		hash128(random, sizeof random, secret + (size_t)i * HASH_SIZE);
+		hash128(random, sizeof random, seal->secret + (size_t)i * HASH_SIZE);
 	}
-	XXH3_128bits_reset_withSecret(&state, secret, sizeof secret);
-	XXH3_128bits_update(&state, data, size);
-	return XXH3_128bits_digest(&state).low64;
+	XXH3_128bits_reset_withSecret((XXH3_state_t *)(void *)seal->stream.opaque, seal->secret,
+	                              sizeof seal->secret);
+}
+
+void seal_add(struct hash_seal *seal, const void *data, size_t size)
+{
+	hash_add(&seal->stream, data, size);
+}
+
+uint64_t seal_end(struct hash_seal *seal)
+{
+	return XXH3_128bits_digest((XXH3_state_t *)(void *)seal->stream.opaque).low64;
+}
+
+uint64_t hash64_secret(const void *data, size_t size)
+{
+	struct hash_seal seal;
+
+	seal_begin(&seal);
+	seal_add(&seal, data, size);
+	return seal_end(&seal);
 }
 
 void hash128(const void *data, size_t size, unsigned char *out)

@@ -11,10 +11,6 @@
 uint64_t hash64(const void *data, size_t size);
 void hash128(const void *data, size_t size, unsigned char *out);
 
-/* 64 bits of an XXH3-128 under a secret of this run, which nobody outside it knows: whoever can change DATA
- * cannot make the same come out again. Of use to this run alone. */
-uint64_t hash64_secret(const void *data, size_t size);
-
 /* XXH3-128 of data that comes in pieces. */
 struct hash_stream {
 	_Alignas(64) unsigned char opaque[576];
@@ -22,6 +18,18 @@ struct hash_stream {
 void hash_begin(struct hash_stream *stream);
 void hash_add(struct hash_stream *stream, const void *data, size_t size);
 void hash_end(struct hash_stream *stream, unsigned char *out);
+
+/* 64 bits of an XXH3-128 under a secret of this run, which nobody outside it knows: whoever can change the
+ * data cannot make the same come out again. Of use to this run alone. At once, or in pieces. */
+uint64_t hash64_secret(const void *data, size_t size);
+
+struct hash_seal {
+	struct hash_stream stream;
+	unsigned char secret[12 * HASH_SIZE];
+};
+void seal_begin(struct hash_seal *seal);
+void seal_add(struct hash_seal *seal, const void *data, size_t size);
+uint64_t seal_end(struct hash_seal *seal);
 
 /* "0.8.1" */
 const char *hash_version(void);

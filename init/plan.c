@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "io.h"
 #include "old.h"
 #include "pool.h"
@@ -33,6 +34,7 @@ struct planner {
 struct worker {
 	struct reader reader, links;
 	struct lookup held;
+	unsigned char *piece; /* for contents that are read */
 	uint64_t count[5], dirs, bytes, disk;
 };
 
@@ -85,6 +87,13 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 		if (fstat(place->fd, &st) != 0)
 			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0},
 			                  "stat", fault);
+		if (!p->dest->caseless && dest_folds_case(place->fd)) {
+			char path[2 * PATH_LEN_MAX];
+			dest_path(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0}, path,
+			          sizeof path);
+			return fault_set(fault, EXIT_VOLUME, path, "open",
+			                 "this directory alone ignores the case of names");
+		}
 		p->untouched[place->dir] = is_untouched(p, &st);
 		bool right = dest_differs(p->dest, &st, &meta) == 0 &&
 		             ((p->same && is_untouched(p, &st)) || xattrs_match(place->fd, dir.xattrs));
@@ -143,20 +152,56 @@ enum action plan_amend(const struct bundle *b, uint32_t number)
 	return catalog_links(&b->catalog, number) ? ACTION_REPLACE : ACTION_AMEND;
 }
 
+int plan_open(const struct dest *d, int dir, const char *name, const struct entry *e, unsigned *differs)
+{
+	struct metadata meta = metadata_of_entry(e);
+	struct stat st;
+	int fd = dest_file(d, dir, name, O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
+	    !((*differs = dest_differs(d, &st, &meta)) & DIFFERS_OWNER) && xattrs_match(fd, e->xattrs))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* The pieces of a large file come to different workers, so that it is compared now. To write it anew would
+ * take its room twice. */
+static enum action judge_large(const struct planner *p, struct worker *w, const struct place *place,
+                               const char *name, uint32_t number, const struct entry *e)
+{
+	unsigned differs;
+	bool same = false;
+	int fd = plan_open(p->dest, place->fd, name, e, &differs);
+
+	if (fd < 0)
+		return ACTION_REPLACE;
+	if (!w->piece)
+		w->piece = malloc(CONTENT_PIECE);
+	if (!w->piece || !content_matches(fd, e->size, e->hash, w->piece, &same))
+		same = false;
+	close(fd);
+	return !same ? ACTION_REPLACE : !differs ? ACTION_KEEP : plan_amend(p->bundle, number);
+}
+
 /* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
-static enum action judge_file(const struct planner *p, const struct place *place, uint32_t number,
-                              const struct entry *e, const struct entry *held, const struct stat *st,
-                              bool spans_frames)
+static enum action judge_file(const struct planner *p, struct worker *w, const struct place *place,
+                              const char *name, uint32_t number, const struct entry *e,
+                              const struct entry *held, const struct stat *st, bool spans_frames)
 {
 	struct metadata meta = metadata_of_entry(e);
 	bool privileged = is_privileged(e);
 
-	/* The pieces of a large file come to different workers, so that it is rather written anew than
-	 * compared. A file that gives rights is always one that decant made: somebody may have another open,
-	 * and change it, through a mapping, when it has them. */
+	/* A file that gives rights is always one that decant made: somebody may have another open, and change
+	 * it, through a mapping, when it has them. */
 	if (!held || held->type != ENTRY_FILE || held->size != e->size ||
-	    memcmp(held->hash, e->hash, 16) != 0 || !is_as_held(p, place, held, st))
-		return spans_frames || privileged ? ACTION_REPLACE : ACTION_CHECK;
+	    memcmp(held->hash, e->hash, 16) != 0 || !is_as_held(p, place, held, st)) {
+		if (privileged)
+			return ACTION_REPLACE;
+		return spans_frames ? judge_large(p, w, place, name, number, e) : ACTION_CHECK;
+	}
 	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, st, &meta))
 		return ACTION_KEEP;
 	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER))
@@ -240,7 +285,7 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 		/* A link that the bundle does not know may be a way to a file outside the volume. */
 		action = ACTION_REPLACE;
 	} else {
-		action = judge_file(p, place, number, e, before, &st, spans_frames);
+		action = judge_file(p, w, place, name, number, e, before, &st, spans_frames);
 	}
 	p->plan->entry[number] = (uint8_t)action;
 	w->count[action]++;
@@ -323,6 +368,7 @@ static bool run(struct planner *p, unsigned workers, struct fault *fault)
 		reader_free(&w->reader);
 		reader_free(&w->links);
 		reader_free(&w->held.reader);
+		free(w->piece);
 	}
 	if (done)
 		replace_loose(p);

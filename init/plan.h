@@ -5,8 +5,9 @@
  * wanted content; the state is trusted (state.h); size, owner, mode and mtime are what the state says; and
  * its ctime, which no utimensat(2) can set, is before the state's, as are those of all directories above it.
  * So a change that leaves size and mtime as they were is seen, and a directory that was moved. All else of
- * the right type and size is compared with the bundle's bytes when its frame is unpacked. What this cannot
- * see is a writer who, while a fill is running, changes a file that is done already and sets its mtime back.
+ * the right type and size is compared: with the bundle's bytes when its frame is unpacked, or, when it spans
+ * frames, by its hash at once. What this cannot see is a writer who, while a fill is running, changes a file
+ * that is done already and sets its mtime back.
  */
 #ifndef DECANT_PLAN_H
 #define DECANT_PLAN_H
@@ -46,6 +47,12 @@ static inline enum action plan_action(const struct plan *plan, uint32_t entry)
  * when it has hard links, because then the number of its names cannot tell that all of them are in the
  * volume. */
 enum action plan_amend(const struct bundle *bundle, uint32_t number);
+
+/* Open file NAME of directory DIR for a comparison with E's content, when type, size, owner and attributes
+ * are those of E. *DIFFERS gets what else is not (metadata.h). -1: E is written anew. What belongs to
+ * somebody else than it shall may be open there, and a mapping changes it later without any trace in its
+ * times. */
+int plan_open(const struct dest *dest, int dir, const char *name, const struct entry *e, unsigned *differs);
 
 /* Does any entry of frame NUMBER, or the one that it carries on, have one of the ACTIONS (bits 1 << action)?
  */

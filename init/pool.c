@@ -45,6 +45,7 @@ bool pool_run(unsigned workers, uint32_t jobs,
 	struct pool pool = {.jobs = jobs, .job = job, .context = context, .fault = fault};
 	struct worker all[WORKERS_MAX];
 	pthread_t threads[WORKERS_MAX];
+	pthread_condattr_t clock;
 	unsigned started = 1;
 	sigset_t every, before;
 
@@ -55,7 +56,10 @@ bool pool_run(unsigned workers, uint32_t jobs,
 	if (workers > jobs)
 		workers = jobs;
 	pthread_mutex_init(&pool.lock, NULL);
-	pthread_cond_init(&pool.changed, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* nobody sets that back */
+	pthread_cond_init(&pool.changed, &clock);
+	pthread_condattr_destroy(&clock);
 
 	/* Signals go to the main thread alone: it may be in the read of a pipe, which must end. */
 	sigfillset(&every);
@@ -94,7 +98,7 @@ void pool_wait(struct pool *pool)
 	struct fault fault = {.code = EXIT_DONE};
 
 	/* Not for ever: the signal that asks to stop wakes nobody. */
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += 200 * 1000 * 1000;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;

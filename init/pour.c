@@ -11,7 +11,6 @@
 #include "io.h"
 #include "pool.h"
 #include "stop.h"
-#include "xattrs.h"
 
 /* How the work is shared.
  *
@@ -20,16 +19,19 @@
  * directory that it writes to until it comes to the next one.
  *
  * A file that spans frames is opened by the job of its first frame and put on a list, where the jobs of
- * the frames after it find it; the job that writes its last missing piece finishes it. Jobs start in order,
- * so the wait for the list always ends. Of a stream the frames can only be read in order: each job waits
+ * the frames after it find it; the job that writes its last missing piece finishes it. Pieces are written in
+ * any order, and then hashed in theirs. Jobs start in order, so the waits for the list, and for the pieces
+ * before, always end. Of a stream the frames can only be read in order: each job waits
  * for its turn to read, and then unpacks and writes beside the others. */
 
 struct large {
+	struct hash_stream sum; /* of its first HASHED bytes */
 	struct large *next;
 	uint32_t entry, dir;
 	int fd;
-	uint64_t left;  /* bytes not written yet */
-	struct entry e; /* its name and xattrs are copies, in BYTES */
+	uint64_t hashed; /* guarded by the pool's lock; SUM is the turn of the piece that begins there */
+	struct entry e;  /* its hash, name and xattrs are copies */
+	unsigned char hash[HASH_SIZE];
 	char bytes[];
 };
 
@@ -90,6 +92,14 @@ static int target(const struct pourer *p, const struct worker *w, uint32_t numbe
 	return w->fd;
 }
 
+/* The frame's own sum is right, so only a packer that went wrong can have made this differ. But the state
+ * will vouch for the file by its hash, to fills that never look at the content again. */
+static bool wrong_content(const struct pourer *p, struct fault *fault)
+{
+	return fault_set(fault, EXIT_BUNDLE, p->fill->bundle->name, "unpack",
+	                 "a file's content is not what its hash says");
+}
+
 static bool write_piece(int fd, const struct entry *e, const unsigned char *data, size_t size, uint64_t at)
 {
 	if (size == 0)
@@ -121,16 +131,21 @@ static bool finish(struct pourer *p, struct worker *w, uint32_t dir, const struc
 static struct large *large_open(struct pourer *p, uint32_t number, uint32_t dir, const struct entry *e,
                                 int fd, struct fault *fault)
 {
-	struct large *l = malloc(sizeof *l + e->name.len + e->xattrs.len);
+	struct large *l;
+	size_t size = sizeof *l + e->name.len + e->xattrs.len;
+	l = aligned_alloc(_Alignof(struct large), size + -size % _Alignof(struct large));
 	if (!l) {
 		close(fd);
 		fault_set(fault, EXIT_INTERNAL, p->fill->dest->path, "write", "out of memory");
 		return NULL;
 	}
-	*l = (struct large){.entry = number, .dir = dir, .fd = fd, .left = e->size, .e = *e};
+	*l = (struct large){.entry = number, .dir = dir, .fd = fd, .e = *e};
+	hash_begin(&l->sum);
+	memcpy(l->hash, e->hash, HASH_SIZE);
 	memcpy(l->bytes, e->name.s, e->name.len);
 	if (e->xattrs.len)
 		memcpy(l->bytes + e->name.len, e->xattrs.s, e->xattrs.len);
+	l->e.hash = l->hash;
 	l->e.name.s = l->bytes;
 	l->e.xattrs.s = l->bytes + e->name.len;
 	pool_lock(p->pool);
@@ -157,32 +172,68 @@ static struct large *large_find(struct pourer *p, uint32_t number)
 	return l;
 }
 
+/* Add the piece at AT to L's hash, when all before it are. *LAST: that was the last one, and L is on the list
+ * no more. False: the run is stopping. */
+static bool large_hash(struct pourer *p, struct large *l, const unsigned char *data, size_t size, uint64_t at,
+                       bool *last)
+{
+	pool_lock(p->pool);
+	while (l->hashed != at && !pool_stopping(p->pool))
+		pool_wait(p->pool);
+	bool mine = !pool_stopping(p->pool);
+	pool_unlock(p->pool);
+	if (!mine)
+		return false;
+	hash_add(&l->sum, data, size);
+	pool_lock(p->pool);
+	l->hashed += size;
+	*last = l->hashed == l->e.size;
+	for (struct large **link = &p->large; *last && *link; link = &(*link)->next) {
+		if (*link == l) {
+			*link = l->next;
+			break;
+		}
+	}
+	pool_wake(p->pool);
+	pool_unlock(p->pool);
+	return true;
+}
+
+static bool large_is_content(struct pourer *p, struct large *l, struct fault *fault)
+{
+	unsigned char sum[HASH_SIZE];
+	hash_end(&l->sum, sum);
+	return memcmp(sum, l->hash, sizeof sum) == 0 || wrong_content(p, fault);
+}
+
 /* Write SIZE bytes of a large file at offset AT; the last piece finishes it. */
 static bool large_write(struct pourer *p, struct worker *w, struct large *l, const unsigned char *data,
                         size_t size, uint64_t at, struct fault *fault)
 {
+	bool last;
+
 	if (!write_piece(l->fd, &l->e, data, size, at))
 		return failed(p, l->dir, l->e.name, "write", fault);
-	pool_lock(p->pool);
-	l->left -= size;
-	bool last = l->left == 0;
-	for (struct large **at_link = &p->large; last && *at_link; at_link = &(*at_link)->next) {
-		if (*at_link == l) {
-			*at_link = l->next;
-			break;
-		}
-	}
-	pool_unlock(p->pool);
+	if (!large_hash(p, l, data, size, at, &last))
+		return false;
 	if (!last)
 		return true;
 	/* What W has learnt is of its own directory; this file may be in another. */
 	struct habit habit = w->habit;
 	if (w->dir != l->dir && p->fill->fresh)
 		memset(&w->habit, 0, sizeof w->habit);
-	bool done = finish(p, w, l->dir, &l->e, &l->fd, fault);
+	bool done = large_is_content(p, l, fault) && finish(p, w, l->dir, &l->e, &l->fd, fault);
 	w->habit = habit;
+	close_fd(&l->fd);
 	free(l);
 	return done;
+}
+
+static bool is_content(const unsigned char *data, size_t size, const unsigned char *hash)
+{
+	unsigned char sum[HASH_SIZE];
+	hash128(data, size, sum);
+	return memcmp(sum, hash, sizeof sum) == 0;
 }
 
 /* Is the content of FD the SIZE bytes at DATA? */
@@ -198,34 +249,16 @@ static bool same_content(int fd, const unsigned char *data, uint64_t size)
 }
 
 /* What becomes of file NUMBER, which has the right size: compare it with DATA. What cannot be read, or has
- * become something else, is replaced. So is what belongs to somebody else than it shall: it may be open
- * there, and a mapping changes it later without any trace in its times. */
+ * become something else, is replaced. */
 static enum action check(const struct pourer *p, const struct worker *w, uint32_t number,
                          const struct entry *e, const char *name, const unsigned char *data)
 {
-	struct metadata meta = metadata_of_entry(e);
-	enum action action = ACTION_REPLACE;
 	unsigned differs;
-	struct stat st;
+	int fd = plan_open(p->fill->dest, w->fd, name, e, &differs);
+	bool same = fd >= 0 && same_content(fd, data, e->size);
 
-	int fd = openat(w->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return action;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
-	    !((differs = dest_differs(p->fill->dest, &st, &meta)) & DIFFERS_OWNER) &&
-	    xattrs_match(fd, e->xattrs) && same_content(fd, data, e->size))
-		action = !differs ? ACTION_KEEP : plan_amend(p->fill->bundle, number);
 	close_fd(&fd);
-	return action;
-}
-
-/* The frame's own sum is right, so only a packer that went wrong can have made this differ. But the state
- * will vouch for the file by its hash, to fills that never look at the content again. */
-static bool is_content(const unsigned char *data, size_t size, const unsigned char *hash)
-{
-	unsigned char sum[HASH_SIZE];
-	hash128(data, size, sum);
-	return memcmp(sum, hash, sizeof sum) == 0;
+	return !same ? ACTION_REPLACE : !differs ? ACTION_KEEP : plan_amend(p->fill->bundle, number);
 }
 
 static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const struct entry *e,
@@ -237,8 +270,7 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	char name[NAME_LEN_MAX + 1];
 
 	if (here == e->size && !is_content(data, here, e->hash))
-		return fault_set(fault, EXIT_BUNDLE, p->fill->bundle->name, "unpack",
-		                 "a file's content is not what its hash says");
+		return wrong_content(p, fault);
 	if (plan_action(&p->fill->plan, number) == ACTION_CHECK) {
 		memcpy(name, e->name.s, e->name.len);
 		name[e->name.len] = '\0';

@@ -20,6 +20,7 @@ static const struct text no_name = {"", 0};
 struct publisher {
 	struct fill *fill;
 	unsigned actions; /* bits 1 << action of this pass */
+	bool clears;      /* it removes what it meets, and makes nothing */
 	struct reader readers[WORKERS_MAX], links[WORKERS_MAX];
 };
 
@@ -103,22 +104,23 @@ static bool move_in(struct fill *f, const char *from, int dir, const char *name)
 	       state_discard(&f->state, dir, name) && dest_rename(f->state.tmp, from, dir, name);
 }
 
-/* The metadata of a file that has the right content, and one name. It is looked at once more, because the
- * name may by now be another file's, which may have names outside the volume. */
+/* The metadata of a file that has the right content, the right owner and one name. It is looked at once more,
+ * because the name may by now be another file's, which may have names outside the volume. */
 static bool amend(const struct fill *f, int dir, const char *name, const struct entry *e, const char **action)
 {
 	struct metadata meta = metadata_of_entry(e);
 	struct stat st;
 
 	*action = "open";
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = dest_file(f->dest, dir, name, O_RDONLY);
 	if (fd < 0 && errno == EACCES)
-		fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		fd = dest_file(f->dest, dir, name, O_WRONLY);
 	if (fd < 0)
 		return false;
 	*action = "change (it was replaced meanwhile)";
 	bool done = fstat(fd, &st) == 0;
-	if (done && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size || st.st_nlink != 1)) {
+	if (done && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size || st.st_nlink != 1 ||
+	             (dest_differs(f->dest, &st, &meta) & DIFFERS_OWNER))) {
 		errno = EEXIST;
 		done = false;
 	}
@@ -129,11 +131,25 @@ static bool amend(const struct fill *f, int dir, const char *name, const struct 
 	return done;
 }
 
+/* Remove what is wrong under the name of entry NUMBER; it is then a new one. */
+static bool clear_entry(struct publisher *p, int dir, uint32_t number, const struct entry *e,
+                        const char **action)
+{
+	char name[NAME_LEN_MAX + 1];
+
+	*action = "remove";
+	if (dest_unlink(dir, terminate(name, e->name)))
+		p->fill->plan.entry[number] = ACTION_NEW;
+	return p->fill->plan.entry[number] == ACTION_NEW || errno == ENOENT || dest_is_dir(dir, name);
+}
+
 static bool publish_entry(struct publisher *p, int dir, uint32_t number, const struct entry *e,
                           const char **action)
 {
 	char name[NAME_LEN_MAX + 1], from[16];
 
+	if (p->clears)
+		return clear_entry(p, dir, number, e, action);
 	terminate(name, e->name);
 	if (plan_action(&p->fill->plan, number) == ACTION_AMEND)
 		return amend(p->fill, dir, name, e, action);
@@ -244,7 +260,7 @@ static bool link_frame(void *context, unsigned worker, uint32_t number, struct f
 	return true;
 }
 
-static bool run(struct fill *f, unsigned actions,
+static bool run(struct fill *f, unsigned actions, bool clears,
                 bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault),
                 struct fault *fault)
 {
@@ -253,6 +269,7 @@ static bool run(struct fill *f, unsigned actions,
 		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "fill", "out of memory");
 	p->fill = f;
 	p->actions = actions;
+	p->clears = clears;
 	for (unsigned i = 0; i < f->workers; i++) {
 		reader_init(&p->readers[i], f->bundle);
 		reader_init(&p->links[i], f->bundle);
@@ -266,20 +283,25 @@ static bool run(struct fill *f, unsigned actions,
 	return done;
 }
 
+bool publish_room(struct fill *f, struct fault *fault)
+{
+	return run(f, 1u << ACTION_REPLACE, true, publish_frame, fault);
+}
+
 bool publish_new(struct fill *f, struct fault *fault)
 {
-	return run(f, NEW, publish_frame, fault) &&
-	       (f->bundle->catalog.hardlinks == 0 || run(f, NEW, link_frame, fault));
+	return run(f, NEW, false, publish_frame, fault) &&
+	       (f->bundle->catalog.hardlinks == 0 || run(f, NEW, false, link_frame, fault));
 }
 
 bool publish_changed(struct fill *f, struct fault *fault)
 {
-	return run(f, CHANGED, publish_frame, fault);
+	return run(f, CHANGED, false, publish_frame, fault);
 }
 
 bool publish_links(struct fill *f, struct fault *fault)
 {
-	return f->bundle->catalog.hardlinks == 0 || run(f, ANY, link_frame, fault);
+	return f->bundle->catalog.hardlinks == 0 || run(f, ANY, false, link_frame, fault);
 }
 
 static bool publish_dir(struct fill *f, uint32_t number, struct fault *fault)

@@ -5,6 +5,9 @@
 
 #include "fill.h"
 
+/* Remove the files and links that are to be replaced, which are new ones then. For a volume that nobody reads
+ * yet; directories in their places stay for later. */
+bool publish_room(struct fill *fill, struct fault *fault);
 /* Make the directories that are missing, parents first, open to their owner until publish_dirs. */
 bool publish_mkdirs(struct fill *fill, struct fault *fault);
 /* Give the files in tmp their names: first all that are new, hard links among them, so that what names them

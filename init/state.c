@@ -200,6 +200,12 @@ bool state_load(struct state *s, struct fault *fault)
 	return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
 }
 
+bool state_unfinished(const struct state *s, const struct bundle *b)
+{
+	return !s->has_held && s->releases.names.count == 0 && s->journals.count == 1 &&
+	       strcmp(names_get(&s->journals, 0).s + strlen(journal_prefix), b->id) == 0;
+}
+
 bool state_past(struct state *s, const char *name, struct bundle *past, bool *found, int64_t *filled,
                 struct fault *fault)
 {
@@ -245,8 +251,7 @@ static void journal_name(char *name, size_t size, const char *id)
 	snprintf(name, size, "%s%s", journal_prefix, id);
 }
 
-/* The tmp directory, made and emptied. */
-static bool open_tmp(struct state *s, struct fault *fault)
+bool state_clear(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
@@ -267,20 +272,17 @@ static bool open_tmp(struct state *s, struct fault *fault)
 	return state_private(&st) ? state_purge(s, fault) : refuse_shared(s, fault, "/tmp");
 }
 
-bool state_switched(const struct state *s)
+bool state_switched(const struct state *s, bool *is, struct fault *fault)
 {
 	struct stat st;
-	return fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	*is = fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return *is || errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
 }
 
 bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
 
-	if (!open_tmp(s, fault))
-		return false;
-	if (!b)
-		return true;
 	/* Written aside, to be renamed: a journal is whole, or not there. */
 	s->journal = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->journal < 0)

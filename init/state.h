@@ -55,15 +55,19 @@ bool state_load(struct state *state, struct fault *fault);
 bool state_past(struct state *state, const char *name, struct bundle *past, bool *found, int64_t *filled,
                 struct fault *fault);
 
+/* Is there nothing but the journal of BUNDLE, of a fill that has not ended? */
+bool state_unfinished(const struct state *state, const struct bundle *bundle);
+
 /* The state and the names of the releases, without lock or write access. False with FAULT set (EXIT_VOLUME)
  * when there is none. */
 bool state_peek(struct state *state, const struct dest *dest, struct fault *fault);
 
-/* Is this the .decant of a directory of trees (switch.h), which has no state of its own? */
-bool state_switched(const struct state *state);
+/* Is this the .decant of a directory of trees (switch.h), which has no state of its own? *IS tells. */
+bool state_switched(const struct state *state, bool *is, struct fault *fault);
 
-/* Before the first write: make and empty tmp, and prepare the journal of BUNDLE's names in it, if BUNDLE is
- * not NULL. */
+/* Before anything is planned or made: make tmp, and empty it. What a killed fill left there takes room. */
+bool state_clear(struct state *state, struct fault *fault);
+/* Before the first write: prepare the journal of BUNDLE's names in tmp. */
 bool state_begin(struct state *state, const struct bundle *bundle, struct fault *fault);
 /* Before the first change of a name: the volume no longer holds what the state says, and may from now on hold
  * BUNDLE's names, or none but those it had (NULL). Not earlier, or a fill that failed would claim names that
@@ -83,7 +87,7 @@ bool state_fault(const struct state *state, struct fault *fault, const char *nam
 
 /* Move NAME of DIR, whatever it is, to tmp under a name of its own; a directory goes with all it holds. */
 bool state_discard(struct state *state, int dir, const char *name);
-/* Remove what is in tmp, however deep it is. */
+/* Remove what is in tmp, however deep it is; not for ever, when somebody keeps adding to it. */
 bool state_purge(struct state *state, struct fault *fault);
 
 #endif

@@ -47,9 +47,11 @@ static bool read_link(const struct dest *d, char *id, struct fault *fault)
 static bool claim(struct switcher *w, struct fault *fault)
 {
 	struct names names;
-	bool ours = true;
+	bool ours = true, switched;
 
-	if (state_switched(&w->state))
+	if (!state_switched(&w->state, &switched, fault))
+		return false;
+	if (switched)
 		return true;
 	if (!names_read(w->state.dir, &names))
 		return state_fault(&w->state, fault, "", "read");
@@ -87,7 +89,7 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 	struct names names = {0};
 	if (state_lock(&f.state, tree, w->options->lock_timeout, fault))
 		dest_look(tree);
-	bool done = !fault->code && state_load(&f.state, fault) && state_begin(&f.state, NULL, fault) &&
+	bool done = !fault->code && state_load(&f.state, fault) && state_clear(&f.state, fault) &&
 	            state_drop(&f.state, NULL, fault) && prune_managed(&f, fault) &&
 	            (names_read(tree->root, &names) || fault_errno(fault, errno, tree->path, "read"));
 
@@ -248,7 +250,7 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	if (!fill_allowed(o, b, fault) || !read_link(dest, w.before, fault))
 		return false;
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
-	    read_link(dest, w.before, fault) && state_load(s, fault) && state_begin(s, NULL, fault) &&
+	    read_link(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
 	    make_room(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
 		releases_choose(&s->releases, o->keep_releases, w.now, id_valid(w.before) ? w.before : NULL);
 		if (remove_old(&w, fault))
@@ -282,7 +284,10 @@ bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept)
 	struct state s = {.dir = dest_child(d, d->root, STATE_DIR)};
 	struct fault fault = {.code = EXIT_DONE};
 	char led[ID_SIZE];
-	bool is = s.dir >= 0 && state_switched(&s) && read_link(d, led, &fault) && id_valid(led);
+	bool is = false;
+
+	if (s.dir >= 0 && state_switched(&s, &is, &fault))
+		is = is && read_link(d, led, &fault) && id_valid(led);
 
 	if (is) {
 		bool opened = dest_within(tree, d, led, false), read = releases_read(kept, s.dir);

@@ -9,6 +9,8 @@
 #include "state.h"
 #include "stop.h"
 
+enum { ROUNDS_MAX = 100000 };
+
 bool state_discard(struct state *s, int dir, const char *name)
 {
 	char to[32];
@@ -67,7 +69,8 @@ static bool purge_dir(struct state *s, const char *name)
 
 bool state_purge(struct state *s, struct fault *fault)
 {
-	for (;;) {
+	/* Each round takes a level off the deepest tree. */
+	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		struct names names;
 		if (!names_read(s->tmp, &names))
 			return state_fault(s, fault, "tmp", "read");
@@ -75,11 +78,14 @@ bool state_purge(struct state *s, struct fault *fault)
 		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
 			const char *name = names_get(&names, i).s;
 			if (!dest_unlink(s->tmp, name) && errno != ENOENT &&
-			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)))
+			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)) &&
+			    stop_check(fault)) /* which leaves a directory half emptied */
 				state_fault(s, fault, "tmp", "empty");
 		}
 		names_free(&names);
 		if (count == 0 || fault->code)
 			return fault->code == EXIT_DONE;
 	}
+	errno = EBUSY;
+	return state_fault(s, fault, "tmp", "empty");
 }

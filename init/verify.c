@@ -102,7 +102,8 @@ static void compare_metadata(const struct place *p, struct text name, const stru
 		        st->st_mtim.tv_nsec, (long long)m->mtime, (unsigned)m->nsec);
 }
 
-static void compare_xattrs(const struct place *p, struct text name, int fd, struct text set)
+static bool compare_xattrs(const struct place *p, struct text name, int fd, struct text set,
+                           struct fault *fault)
 {
 	char extra[NAME_LEN_MAX + 1], safe[200];
 	struct text rest = set;
@@ -111,9 +112,12 @@ static void compare_xattrs(const struct place *p, struct text name, int fd, stru
 	while (xattr_next(&rest, &x))
 		if (!xattrs_same_value(fd, &x))
 			differs(p, "xattr", name, "%s", name_escape(safe, sizeof safe, x.name.s, x.name.len));
-	if (xattrs_extra(fd, set, extra))
+	if (!xattrs_extra(fd, set, extra))
+		return failed(p, name, "list xattrs", fault);
+	if (*extra)
 		differs(p, "xattr", name, "%s is not in the bundle",
 		        name_escape(safe, sizeof safe, extra, strlen(extra)));
+	return true;
 }
 
 static const char *type_name(mode_t mode)
@@ -142,7 +146,11 @@ static bool verify_file(const struct place *p, uint32_t number, const struct ent
 	struct stat st;
 	bool same = true, done = true;
 
-	int fd = openat(p->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = dest_file(p->v->dest, p->fd, name, O_RDONLY);
+	if (fd < 0 && errno == EXDEV) {
+		differs(p, "type", e->name, "%s", "a mount point instead of a file");
+		return true;
+	}
 	if (fd < 0)
 		return failed(p, e->name, "open", fault);
 	if (fstat(fd, &st) != 0) {
@@ -161,7 +169,7 @@ static bool verify_file(const struct place *p, uint32_t number, const struct ent
 			differs(p, "links", e->name, "%lu names instead of %lu", (unsigned long)st.st_nlink,
 			        (unsigned long)links);
 		compare_metadata(p, e->name, &st, &meta);
-		compare_xattrs(p, e->name, fd, e->xattrs);
+		done = compare_xattrs(p, e->name, fd, e->xattrs, fault) && done;
 	}
 	close_fd(&fd);
 	return done;
@@ -250,7 +258,8 @@ static bool verify_dir(const struct place *p, struct fault *fault)
 		return failed(p, none, "stat", fault);
 	if (p->dir != 0 || p->v->dest->root_is_ours) {
 		compare_metadata(p, none, &st, &meta);
-		compare_xattrs(p, none, p->fd, dir.xattrs);
+		if (!compare_xattrs(p, none, p->fd, dir.xattrs, fault))
+			return false;
 	}
 	return !p->v->options->extra || strangers_in(&p->w->others, p->dir, p->fd, p->v->dest,
 	                                             report_stranger, (void *)(uintptr_t)p, fault);

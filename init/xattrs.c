@@ -1,5 +1,6 @@
 #include "xattrs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -22,15 +23,16 @@ static bool has_name(struct text set, const char *name)
 bool xattrs_extra(int fd, struct text set, char *name)
 {
 	char list[XATTR_SET_MAX];
-	ssize_t len = flistxattr(fd, list, sizeof list); /* fails where there are none to have */
+	ssize_t len = flistxattr(fd, list, sizeof list);
 
-	for (char *at = list; len > 0 && at < list + len; at += strlen(at) + 1) {
-		if (is_managed(at) && !has_name(set, at)) {
+	*name = '\0';
+	/* E2BIG: more than the kernel can list. */
+	if (len < 0)
+		return errno == ENOTSUP;
+	for (char *at = list; at < list + len && !*name; at += strlen(at) + 1)
+		if (is_managed(at) && !has_name(set, at))
 			memcpy(name, at, strlen(at) + 1);
-			return true;
-		}
-	}
-	return false;
+	return true;
 }
 
 bool xattrs_same_value(int fd, const struct xattr *x)
@@ -54,7 +56,7 @@ bool xattrs_match(int fd, struct text set)
 	while (xattr_next(&rest, &x))
 		if (!xattrs_same_value(fd, &x))
 			return false;
-	return !xattrs_extra(fd, set, name);
+	return xattrs_extra(fd, set, name) && !*name;
 }
 
 bool xattrs_set(int fd, struct text set)
@@ -73,8 +75,8 @@ bool xattrs_set(int fd, struct text set)
 bool xattrs_remove_extra(int fd, struct text set)
 {
 	char name[NAME_LEN_MAX + 1];
-	while (xattrs_extra(fd, set, name))
-		if (fremovexattr(fd, name) != 0)
-			return false;
-	return true;
+	bool done = xattrs_extra(fd, set, name);
+	while (done && *name)
+		done = fremovexattr(fd, name) == 0 && xattrs_extra(fd, set, name);
+	return done;
 }

@@ -7,10 +7,11 @@
 
 #include "index.h"
 
-/* Has FD the attributes of SET, and no other? */
+/* Has FD the attributes of SET, and no other? False also when that cannot be found out. */
 bool xattrs_match(int fd, struct text set);
 bool xattrs_same_value(int fd, const struct xattr *xattr);
-/* One that it has and SET has not, to NAME (NAME_LEN_MAX + 1 bytes). */
+/* One that it has and SET has not, to NAME (NAME_LEN_MAX + 1 bytes); "" when there is none. False with errno
+ * when they cannot be listed; that the file system has no attributes is no error. */
 bool xattrs_extra(int fd, struct text set, char *name);
 
 /* Set those of SET; remove those that are not in it. False with errno. */

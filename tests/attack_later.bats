@@ -177,3 +177,90 @@ make_twofaced() {
 	verify two.b v
 	[[ $(stat -c %u v/file) == 0 && $(stat -c %i v/file) != "$before" ]]
 }
+
+# Stop the fill that strace runs at its Nth write, do what follows, and let it go on.
+at_stop() { # NUMBER COMMAND...
+	local number=$1 i
+	shift
+	for ((i = 0; i < 500; i++)); do
+		[[ $(grep -cs 'stopped by SIGSTOP' trace) -lt $number ]] || break
+		sleep 0.02
+	done
+	[[ $(grep -c 'stopped by SIGSTOP' trace) -eq $number ]]
+	"$@"
+	kill -CONT "$(sed -n '1s/ .*//p' trace)"
+}
+
+@test "an index that changes while it is copied to the state, and back, is not kept" {
+	for letter in a b; do
+		mkdir "$letter"
+		echo "$letter" >"$letter/file"
+		find "$letter" -exec touch -d @1000000000 {} +
+		pack "$letter" "$letter.tar.zst"
+	done
+	"$top/build/tests/lie" 100000 b.tar.zst >bundle
+	cp bundle true
+	"$top/build/tests/lie" 100000 b.tar.zst a.tar.zst >lie
+	[[ $(stat -c %s lie) -eq $(stat -c %s true) ]]
+	# The journal's head is written, then its index; then come the frames.
+	strace -f -qq -o trace -e trace=pwrite64 -e inject=pwrite64:signal=STOP:when=1..2 \
+		"$decant" fill --threads 1 --dest v bundle 2>err &
+	at_stop 1 dd if=lie of=bundle conv=notrunc status=none
+	at_stop 2 dd if=true of=bundle conv=notrunc status=none
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 10 ]]
+	grep -q '^decant: bundle: copy index: .*changed since it was checked$' err
+	# Were it kept, b's file would pass for a's.
+	fill a.tar.zst v
+	verify a.tar.zst v --extra
+}
+
+@test "what takes the place of a file whose metadata alone changes is not taken over" {
+	mkdir -p s/d
+	chmod 777 s/d
+	echo same >s/d/file
+	head -c 5000000 /dev/urandom >s/noise
+	find s -exec touch -d @1000000000 {} +
+	pack s one.b
+	touch -d @1000000001 s/d/file
+	head -c 5000000 /dev/urandom >s/noise
+	pack s two.b
+	fill one.b v
+	mkfifo pipe
+	"$decant" fill --dest v - <pipe 2>err &
+	exec 8>pipe
+	head -c 3000000 two.b >&8
+	sleep 1
+	setpriv --reuid 1000 --clear-groups sh -c 'echo evil >v/d/new && mv v/d/new v/d/file'
+	tail -c +3000001 two.b >&8
+	exec 8>&-
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 11 && $(stat -c '%u' v/d/file) -eq 1000 ]]
+	grep -q '^decant: v/d/file: change (it was replaced meanwhile): ' err
+	fill two.b v
+	verify two.b v --extra
+}
+
+@test "a file that is mounted in the volume is not given mode or time, nor taken for one of it" {
+	mkdir s
+	echo same >s/file
+	find s -exec touch -d @1000000000 {} +
+	pack s one.b
+	chmod 600 s/file
+	touch -d @1000000001 s/file
+	pack s two.b
+	fill one.b v
+	echo same >outside
+	chmod 644 outside
+	touch -d @1000000000 outside
+	mount --bind outside v/file
+	run -11 --separate-stderr "$decant" fill --dest v two.b
+	[[ $(stat -c '%a %Y' outside) == "644 1000000000" ]]
+	run -16 "$decant" verify --dest v one.b
+	[[ $output == *"type: file: a mount point instead of a file"* ]]
+	umount v/file
+	fill two.b v
+	verify two.b v --extra
+}

@@ -176,3 +176,90 @@ survives_kills() { # FROM TO STEP
 	[ "$status" -eq 143 ]
 	[ -z "$(ls -A v)" ]
 }
+
+@test "a first fill that was killed needs no more room than any first fill" {
+	mount_tmpfs v size=60m
+	mkdir s
+	head -c 40000000 /dev/urandom >s/large
+	echo small >s/small
+	pack s large.tar.zst
+	for kind in "" --switch; do
+		(head -c 36000000 large.tar.zst && exec sleep 60) | "$decant" fill $kind --dest v - 2>err &
+		filler=$!
+		for ((i = 0; i < 500; i++)); do
+			[[ $(du -sm v | cut -f 1) -lt 32 ]] || break
+			sleep 0.02
+		done
+		kill -KILL "$filler"
+		wait "$filler" || :
+		[[ $(du -sm v | cut -f 1) -ge 32 ]]
+		fill large.tar.zst v $kind
+		"$decant" verify $kind --dest v large.tar.zst
+		rm -rf v/* v/.decant
+	done
+}
+
+@test "what a killed refill left aside takes no room from those after it" {
+	mount_tmpfs v size=100m
+	mkdir s
+	for release in one two; do
+		for n in 1 2 3 4 5 6 7 8; do head -c 5000000 /dev/urandom >"s/$n"; done
+		pack s "$release.b"
+	done
+	fill one.b v
+	(head -c 36000000 two.b && exec sleep 60) | "$decant" fill --dest v - 2>err &
+	filler=$!
+	for ((i = 0; i < 500; i++)); do
+		[[ $(du -sm v/.decant/tmp | cut -f 1) -lt 30 ]] || break
+		sleep 0.02
+	done
+	kill -KILL "$filler"
+	wait "$filler" || :
+	[[ $(du -sm v/.decant/tmp | cut -f 1) -ge 30 ]]
+	cp -a v before
+	fill one.b v
+	grep -q ': unchanged: ' log
+	[[ -z $(ls -A v/.decant/tmp) ]]
+	cp -a before/.decant/tmp/. v/.decant/tmp
+	fill two.b v
+	verify two.b v --extra
+}
+
+@test "a large file that nobody vouches for is compared, and kept when it is right" {
+	mount_tmpfs v size=60m
+	mkdir s
+	head -c 40000000 /dev/urandom >s/large
+	pack s large.tar.zst
+	fill large.tar.zst v
+	before=$(stat -c %i v/large)
+	rm v/.decant/state
+	fill large.tar.zst v
+	[[ $(stat -c %i v/large) == "$before" && $(summary written) == 0 ]]
+	rm v/.decant/state
+	touch v/large
+	fill large.tar.zst v
+	verify large.tar.zst v --extra
+	[[ $(stat -c %i v/large) == "$before" ]]
+	rm v/.decant/state
+	for at in 0 20000000 39999999; do
+		damage v/large "$at"
+		touch -r s/large v/large
+		# Two do not fit; one that is wrong is not worth keeping, but there may be readers.
+		run -12 "$decant" fill --dest v large.tar.zst
+	done
+	mount -o remount,size=100m v
+	fill large.tar.zst v
+	verify large.tar.zst v --extra
+	[[ $(stat -c %i v/large) != "$before" ]]
+}
+
+@test "SIGTERM while what was in a file's place is emptied away is 143, too" {
+	mkdir v/index.html
+	(cd v/index.html && seq 1 5000 | xargs touch)
+	status=0
+	strace -f -qq -o trace -e trace=unlinkat -e inject=unlinkat:signal=TERM:when=2000 \
+		"$decant" fill --threads 1 --dest v "$old" 2>log || status=$?
+	[[ $status -eq 143 ]]
+	fill "$old" v
+	verify "$old" v --extra
+}

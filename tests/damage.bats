@@ -267,3 +267,27 @@ every() { # bits|cuts HOW [STEP]
 	"$decant" fill --dest v b.tar.zst
 	same_tree "$tree" v
 }
+
+@test "the same of a file that spans frames, whose pieces each are what their frame's sum says" {
+	for letter in a b; do
+		mkdir "$letter"
+		head -c 3000 /dev/zero | tr '\0' "$letter" >"$letter/file"
+		find "$letter" -exec touch -d @1000000000 {} +
+		pack "$letter" "$letter.tar.zst"
+		"$top/build/tests/lie" 1000 "$letter.tar.zst" >"$letter.small"
+	done
+	"$top/build/tests/lie" 1000 b.tar.zst a.tar.zst >lie
+	"$decant" info a.small | grep -qx 'frames: 4'
+	for threads in 1 4; do
+		rm -rf v
+		mkdir v
+		run -10 --separate-stderr "$decant" fill --threads "$threads" --dest v lie
+		says lie hash
+		run -10 "$decant" fill --threads "$threads" --dest v - <lie
+		# Were it believed, nothing would be changed here.
+		"$decant" fill --threads "$threads" --dest v a.small
+		same_tree a v
+		"$decant" fill --threads "$threads" --dest v - <b.small
+		same_tree b v
+	done
+}

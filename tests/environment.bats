@@ -134,6 +134,18 @@ without() { # SYSTEM-CALLS ERROR
 	grep -q ': unchanged: ' log
 }
 
+@test "root without capabilities, in somebody else's volume: its root stays as it is, and is not compared" {
+	cp "$small" .
+	chown 1000:1000 v
+	chmod 777 v
+	for result in filled unchanged; do
+		setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --dest v small.tar.zst 2>log
+		grep -q ": $result: " log
+	done
+	setpriv --bounding-set=-all --inh-caps=-all "$decant" verify --dest v small.tar.zst
+	[ "$(stat -c '%a %u' v)" = '777 1000' ]
+}
+
 @test "a fill takes at most 24 MiB with two threads" {
 	[ -x "$top/build/tests/peak" ]
 	"$top/build/tests/peak" "$decant" fill --threads 2 --dest v "$b" 2>log

@@ -239,3 +239,24 @@ keep_times() { # DIR COMMAND...
 	run -16 --separate-stderr "$decant" verify --dest v other.tar.zst
 	refute grep -q '^forged' <<<"$output"
 }
+
+@test "more attributes than the kernel can list are not taken for none" {
+	truncate -s 400M xfs.img
+	mkfs.xfs -q xfs.img
+	mkdir x
+	mount -o loop xfs.img x
+	fill b.tar.zst x
+	perl -e 'for (1 .. 700) { system("setfattr", "-n", sprintf("user.%0200d", $_), "x/none") == 0 or die }'
+	run -13 --separate-stderr "$decant" verify --dest x b.tar.zst
+	says x/none "list xattrs"
+	fill b.tar.zst x
+	verify b.tar.zst x
+}
+
+@test "attributes that cannot be listed are an error" {
+	status=0
+	strace -qq -o trace -e trace=flistxattr -e inject=flistxattr:error=EIO \
+		"$decant" verify --threads 1 --dest v b.tar.zst >out 2>err || status=$?
+	[[ $status -eq 13 ]]
+	grep -q 'list xattrs: I/O error' err
+}

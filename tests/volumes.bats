@@ -355,3 +355,19 @@ keeps_coarse_times() {
 	fill plain.tar.zst v
 	grep -q ': unchanged: ' log
 }
+
+@test "a directory that alone ignores case is refused" {
+	small_tree t
+	pack t t.tar.zst
+	fill t.tar.zst v
+	# Not every kernel has such a file system (chattr +F): what it would say of each of the three. The first call
+	# asks for a terminal.
+	for when in 2 3 4; do
+		run -11 strace -f -qq -o trace -e trace=ioctl \
+			-e inject=ioctl:retval=0:poke_exit=@arg3=00000040:when=$when \
+			"$decant" fill --threads 1 --dest v t.tar.zst
+		grep -q 'FS_IOC_GETFLAGS.*INJECTED' trace
+		[[ $output == "decant: v"*": open: this directory alone ignores the case of names" ]]
+	done
+	fill t.tar.zst v
+}
