@@ -25,7 +25,8 @@ setup() {
 }
 
 @test "the index ends where the first frame begins" {
-	[ "$index_end" -gt 100 ] && [ "$index_end" -lt "$size" ]
+	[ "$index_end" -gt 100 ]
+	[ "$index_end" -lt "$size" ]
 	[ "$(od -An -tx4 -j "$index_end" -N 4 b.tar.zst | tr -d ' ')" = fd2fb528 ]
 }
 
@@ -191,7 +192,8 @@ every() { # bits|cuts HOW [STEP]
 @test "every cut of a small bundle is refused: from a file, a pipe, on an older tree, by verify" {
 	for how in fill pipe refill verify; do
 		every cuts "$how"
-		[ "$harmless" -eq 0 ] && [ "$refused" -ge "$size" ]
+		[ "$harmless" -eq 0 ]
+		[ "$refused" -ge "$size" ]
 		rm -rf least older
 	done
 }

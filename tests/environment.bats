@@ -151,10 +151,12 @@ without() { # SYSTEM-CALLS ERROR
 	"$top/build/tests/peak" "$decant" fill --threads 2 --dest v "$b" 2>log
 	peak=$(sed -n 's/^peak: \([0-9]*\) KiB$/\1/p' log)
 	echo "$peak KiB"
-	[ "$peak" -gt 100 ] && [ "$peak" -le 24576 ]
+	[ "$peak" -gt 100 ]
+	[ "$peak" -le 24576 ]
 	"$top/build/tests/peak" bash -c 'cat "$1" | "$0" fill --threads 2 --dest v -' "$decant" "$b" 2>log
 	peak=$(sed -n 's/^peak: \([0-9]*\) KiB$/\1/p' log)
-	[ "$peak" -gt 100 ] && [ "$peak" -le 24576 ]
+	[ "$peak" -gt 100 ]
+	[ "$peak" -le 24576 ]
 }
 
 # A cgroup of its own with a quarter of a CPU, in whichever version has the cpu controller here.

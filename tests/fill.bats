@@ -231,7 +231,8 @@ setup() {
 	ln -s "$PWD/outside" v/css
 	"$decant" fill --dest v b.tar.zst
 	[ -z "$(ls -A outside)" ]
-	[ -d v/css ] && [ ! -L v/css ]
+	[ -d v/css ]
+	[ ! -L v/css ]
 	same_tree "$tree" v
 }
 

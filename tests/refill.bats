@@ -155,8 +155,10 @@ refill() { # [OPTION...]
 	echo mine >v/css/stranger
 	rm -r new/css new/none
 	refill
-	[ -f v/stranger ] && [ -f v/css/stranger ]
-	[ ! -e v/css/a.css ] && [ ! -e v/none ]
+	[ -f v/stranger ]
+	[ -f v/css/stranger ]
+	[ ! -e v/css/a.css ]
+	[ ! -e v/none ]
 	verify new.tar.zst v
 }
 
@@ -184,7 +186,8 @@ refill() { # [OPTION...]
 	echo mine >v/stranger
 	rm -r new/css
 	refill --prune none
-	[ -f v/stranger ] && [ -f v/css/a.css ]
+	[ -f v/stranger ]
+	[ -f v/css/a.css ]
 	verify new.tar.zst v
 }
 

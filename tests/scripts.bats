@@ -123,13 +123,11 @@ setup() {
 
 @test "build-image refuses destinations that cannot be a volume" {
 	for dest in srv ./srv / // /srv/ /srv//a /srv/../a /srv/./a /decant /bundle /bundle/a /proc /proc/1 /sys /dev '/a b' '/a"b' \
-		'/a:b' '/a,b' "/a\$b" $'/a\nb'; do
-		refuses "$image" --source site --dest "$dest" --tag t ||
-			{
-				# A newline in a name may make two lines of the answer, but never of the image.
-				[[ $dest == *$'\n'* ]] && [ "$status" -eq 2 ]
-			}
+		'/a:b' '/a,b' "/a\$b"; do
+		refuses "$image" --source site --dest "$dest" --tag t
 	done
+	# A newline in a name may make two lines of the answer, but never of the image.
+	run -2 "$image" --source site --dest $'/a\nb' --tag t
 }
 
 @test "build-image refuses values that are none" {

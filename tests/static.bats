@@ -51,6 +51,15 @@ syntax_only() { # COMPILER
 	files 'tests/*.bats' | xargs shellcheck -s bats -S warning -e SC2154,SC2164 --
 }
 
+@test "no test drops half of what it asks: [ A ] && [ B ] ends one only as the last line of a function" {
+	files 'tests/*.bats' 'tests/*.bash' | xargs awk '
+		FNR == 1 { before = "" }
+		before && !/^}/ { print before }
+		{ before = /^\t+\[.* \]\]? && \[\[? .*\]$/ ? FILENAME ":" FNR ":" $0 : "" }' >"$BATS_TEST_TMPDIR/dropped"
+	cat "$BATS_TEST_TMPDIR/dropped"
+	[ ! -s "$BATS_TEST_TMPDIR/dropped" ]
+}
+
 @test "a file is executable when it begins with #!, and only then" {
 	files | while read -r file; do
 		[ "$file" != "${file%.bats}" ] && continue
