@@ -7,12 +7,14 @@ def conflict($what): error({ conflict: $what });
 
 def named($name): [.[]? | select(.name == $name)] | first;
 
-# Replaces the element of that name, or puts the new one first or last.
-def put($new; $where):
+# The elements that match become one, changed, at the place of the first; without any, `change` of {} goes first or last.
+def put(matches; change; $where):
 	(. // []) as $list
-	| if any($list[]; .name == $new.name) then [$list[] | if .name == $new.name then $new else . end]
-	elif $where == "first" then [$new] + $list
-	else $list + [$new] end;
+	| ([range($list | length) | select($list[.] | matches)] | first) as $at
+	| if $at != null then
+		[range($list | length) as $i | $list[$i] | if $i == $at then change elif matches then empty else . end]
+	elif $where == "first" then [{} | change] + $list
+	else $list + [{} | change] end;
 
 # Adds what is missing, at any depth, and leaves the order of the rest.
 def fill($defaults):
@@ -20,6 +22,22 @@ def fill($defaults):
 		if has($key) | not then .[$key] = $defaults[$key]
 		elif ($defaults[$key] | type) == "object" and (.[$key] | type) == "object" then .[$key] |= fill($defaults[$key])
 		else . end);
+
+# To the kubelet a path is the same with / at its end.
+def is_at($path): ((.mountPath // "") | sub("/+$"; "")) == $path;
+
+# Where the data container has the volume now.
+def old_path:
+	[.volumeMounts[]? | select(.name == $options.volume)]
+	| if length != 1 then $options.path else .[0].mountPath | sub("/+$"; "") end;
+
+# The mount of the files, now at $old_path. Others of the same volume, of a part of it for one, are not ours.
+def is_ours($old_path): .name == $options.volume and (is_at($options.path) or is_at($old_path));
+
+def mount($old_path; $more):
+	([.volumeMounts[]? | select(is_at($options.path) and .name != $options.volume)] | first) as $other
+	| if $other then conflict("container \(.name) has volume \($other.name) at \($options.path)") else . end
+	| .volumeMounts |= put(is_ours($old_path); . + { name: $options.volume, mountPath: $options.path } + $more; "last");
 
 # What the options say replaces what is there; the defaults only fill gaps.
 def data_container($old; $pod):
@@ -48,14 +66,7 @@ def data_container($old; $pod):
 	| if $options.memory then (.resources.requests.memory, .resources.limits.memory) = $options.memory else . end
 	# A limit would count what the app writes, too.
 	| if $options.size then .resources.requests["ephemeral-storage"] = $options.size else . end
-	| .volumeMounts |= put((named($options.volume) // { name: $options.volume }) + { mountPath: $options.path }; "last");
-
-def reader:
-	(.volumeMounts // [] | map(select(.mountPath == $options.path and .name != $options.volume)) | first) as $other
-	| if $other then conflict("container \(.name) has volume \($other.name) at \($options.path)") else . end
-	| .volumeMounts |= put((. | named($options.volume) // { name: $options.volume }) + {
-		mountPath: $options.path, readOnly: true
-	}; "last");
+	| mount($old | old_path; {});
 
 # What is new stands where people look for it: before the containers.
 def in_order($old):
@@ -68,32 +79,59 @@ def in_order($old):
 		elif has($key) then .
 		else .[$key] = $pod[$key] end);
 
-def is_reader: .name != $options.name and ($options.apps == [] or (.name | IN($options.apps[])));
+# Without tag and digest.
+def repository: sub("@.*$"; "") | sub(":[^/:]*$"; "");
 
-def change_pod:
+# Whether an init container that has the data container's name is one: it runs the same image or mounts the same path.
+def is_data:
+	((.image // "") | repository) == ($options.image | repository) or any(.volumeMounts[]?; is_at($options.path));
+
+# What has the names of what comes in must come from here. $claimed: a StatefulSet makes a claim for the volume.
+def check_pod($claimed):
+	(.initContainers | named($options.name)) as $old
+	| ($claimed or (.volumes | named($options.volume)) != null) as $is_there
+	| ([.initContainers[]?, .containers[] | select(.volumeMounts | named($options.volume))] | first) as $user
+	| if .containers | named($options.name) then conflict("a container has the name \($options.name) (see --name)")
+	elif $old and (($old.volumeMounts | named($options.volume)) | not)
+	then conflict("init container \($options.name) does not mount volume \($options.volume) (see --name, --volume)")
+	elif $old and ($old | is_data | not) then conflict("another init container has the name \($options.name) (see --name)")
+	elif $is_there and ($old | not)
+	then conflict("volume \($options.volume) is there, and does not come from here (see --volume)")
+	elif $user and ($is_there | not)
+	then conflict("container \($user.name) mounts volume \($options.volume), which is not there (see --volume)")
+	else . end;
+
+# The names of the containers that get the mount: those of --app, and those that have it. An init container reads the
+# files only when --app names it.
+def readers($old_path):
+	[.initContainers[]?, .containers[] | select(.name != $options.name)] as $all
+	| [$all[] | select(any(.volumeMounts[]?; is_ours($old_path))) | .name] as $users
+	| if $options.apps != [] then $options.apps + $users
+	elif any($all[]; .volumeMounts | named($options.volume)) then $users
+	else [.containers[].name] end;
+
+def change_pod($claimed):
 	. as $pod
+	| check_pod($claimed)
 	| (.initContainers | named($options.name)) as $old
-	| (.volumes | named($options.volume)) as $volume
-	| if (.containers | named($options.name)) then conflict("a container has the name \($options.name) (see --name)") else . end
-	| if $old and (($old.volumeMounts | named($options.volume)) | not)
-		then conflict("init container \($options.name) does not mount volume \($options.volume) (see --name, --volume)") else . end
-	| if $volume and ($old | not)
-		then conflict("volume \($options.volume) is there, and does not come from here (see --volume)") else . end
+	| ($old | old_path) as $old_path
+	| readers($old_path) as $readers
 	| data_container($old; .securityContext) as $data
-	| .initContainers |= put($data; "first")
-	| .volumes |= put(($volume // { name: $options.volume, emptyDir: {} })
-		| if $options.size and .emptyDir then .emptyDir.sizeLimit = $options.size else . end; "last")
+	| .initContainers |= put(.name == $options.name; $data; "first")
+	| if $claimed then . else
+		.volumes |= put(.name == $options.volume;
+			if . == {} then { name: $options.volume, emptyDir: {} } else . end
+			| if $options.size and .emptyDir then .emptyDir.sizeLimit = $options.size else . end; "last")
+	end
 	| if $options.user == "any" then .
 		elif $options.fs_group then .securityContext.fsGroup = $options.fs_group
 		else .securityContext.fsGroup //= $data.securityContext.runAsUser end
 	| if .securityContext.fsGroup == null and .securityContext then del(.securityContext.fsGroup) else . end
-	# An init container reads the files only when --app names it.
-	| .initContainers |= map(if $options.apps != [] and is_reader then reader else . end)
-	| .containers |= map(if is_reader then reader else . end)
+	| (.initContainers, .containers) |= map(if .name | IN($readers[]) then mount($old_path; { readOnly: true }) else . end)
 	| in_order($pod);
 
 def has_apps:
-	[.initContainers[]?, .containers[]? | .name] as $names
+	[.initContainers[]?, .containers[]? | .name | select(. != $options.name)] as $names
 	| [$options.apps[] | select(IN($names[]) | not)] | first
 	| if . then conflict("no container has the name \(.)") else true end;
 
@@ -109,8 +147,11 @@ def wanted: type == "object" and pod_path != null and ($options.workload == "" o
 def change:
 	if wanted then
 		pod_path as $path
-		| if (getpath($path).containers? | type) != "array" then conflict("\(.kind) \(.metadata.name // "?") has no containers") else . end
-		| if getpath($path) | has_apps then setpath($path; getpath($path) | change_pod) else . end
+		| any(.spec.volumeClaimTemplates[]?; .metadata.name == $options.volume) as $claimed
+		| if (getpath($path).containers? | type != "array" or length == 0) then
+			conflict("\(.kind) \(.metadata.name // "?") has no containers")
+		else . end
+		| if getpath($path) | has_apps then setpath($path; getpath($path) | change_pod($claimed)) else . end
 	elif type == "object" and .kind == "List" then .items |= map(change)
 	else . end;
 

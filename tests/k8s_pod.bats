@@ -2,10 +2,7 @@
 # scripts/k8s-pod: what it makes of manifests, and that such a pod serves the files, or does not start.
 
 load helpers
-
-k8s_pod=$top/scripts/k8s-pod
-mount=/usr/share/nginx/html
-data=registry.example/site-data@sha256:b1e0f2c3d4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f
+load k8s
 
 # podman with all its own below one folder, and no network: what a pod serves is asked for inside of it. This
 # runc, because the machine need not have crun; the limits, because podman's own are above what root may set.
@@ -119,31 +116,6 @@ teardown_file() {
 }
 
 # ---- manifests ----------------------------------------------------------------------------------
-
-convert() { # FILE [OPTION...]
-	local file=$1
-	shift
-	"$k8s_pod" --image "$data" --path "$mount" "$@" "$file"
-}
-
-as_json() { # FILE NAME
-	yq -c "select(.metadata.name == \"$2\")" "$1"
-}
-
-# The objects of the result, as kubectl would see them.
-pod_of() { # FILE [FILTER]
-	yq -c "select(.kind != \"ConfigMap\" and .kind != \"Service\") | .spec.template.spec | ${2:-.}" "$1"
-}
-
-refuses() { # ARGUMENT...
-	run -2 --separate-stderr "$k8s_pod" "$@"
-	if [ -n "$output" ] || [ "$(wc -l <<<"$stderr")" -ne 1 ] || [[ $stderr != k8s-pod:\ *:\ *:\ * ]]; then
-		printf '%s\n' "$*" "$output" "$stderr" >&2
-		return 1
-	fi
-}
-
-site=$top/tests/fixtures/k8s/site.yaml
 
 @test "a Deployment gets the init container, the volume and the mounts, and all else stays" {
 	convert "$site" --size 200Mi --app web >got.yaml
