@@ -60,6 +60,9 @@ def unwrap:
 		.taskDefinition + (if (.tags | length) > 0 then {tags: .tags} else {} end)
 	  else . end;
 
+# To ECS, which takes no null, a field that is null is not there.
+def without_nulls: delpaths([paths(. == null) | select(.[-1] | type == "string")]);
+
 # What ECS adds to a definition and does not take back. Tags of aws: belong to whoever set them.
 def registerable:
 	del(.taskDefinitionArn, .revision, .status, .requiresAttributes, .compatibilities,
@@ -78,6 +81,8 @@ def check_shape:
 	| if any($names[]; type != "string" or . == "") then fail($file; "read"; "a container without a name")
 	  elif ($names | unique | length) != ($names | length) then fail($file; "read"; "two containers of one name")
 	  else . end
+	| (.containerDefinitions[] | select((.image | type) != "string" or .image == "")
+		| fail("container \(.name)"; "read"; "no image")), .
 	| (.containerDefinitions[]
 		| . as $container
 		| ("mountPoints", "volumesFrom", "dependsOn")
@@ -95,14 +100,21 @@ def check_shape:
 
 def is_essential: .essential != false;
 
+# Whether what has this containerPath is mounted where the files are: to Docker a / at its end means nothing.
+def is_at_path: ((.containerPath // "") | sub("/+$"; "")) == $path;
+
 # Whether a container that has the data container's name is one: it runs the same image or mounts the same path.
 def is_data:
 	(is_essential | not)
 	and (((.image // "") | repository) == ($image | repository)
-		or any((.mountPoints // [])[]; .containerPath == $path));
+		or any((.mountPoints // [])[]; is_at_path));
 
 # Containers that serve others and have no use for the files: FireLens's log router, App Mesh's proxy.
 def is_helper($proxy): .firelensConfiguration != null or .name == $proxy;
+
+# Whether a mount is that of the files, where they are or where they have been.
+def ours($facts):
+	.sourceVolume == $facts.volume and (is_at_path or ((.containerPath // "") | sub("/+$"; "")) == $facts.path);
 
 # Facts that the rest needs, gathered before anything is changed.
 def survey:
@@ -110,7 +122,7 @@ def survey:
 	| ([.containerDefinitions[] | select(.name == $name)] | first) as $old
 	| (if $old == null then
 		([$task.containerDefinitions[] | select(is_data and ((.mountPoints | length) == 0
-			or any(.mountPoints[]; .containerPath == $path))
+			or any(.mountPoints[]; is_at_path))
 			and ((.image // "") | repository) == ($image | repository)) | .name] | first) as $twin
 		| if $twin == null then . else
 			fail("container \($twin)"; "read"; "runs this image already (--name \($twin) updates it)")
@@ -118,7 +130,7 @@ def survey:
 	   elif $old | is_data then .
 	   else fail("container \($name)"; "add"; "another one has this name (--name chooses)")
 	   end)
-	| ([($old.mountPoints // [])[] | select(.containerPath == $path)] | first) as $mount
+	| ([($old.mountPoints // [])[] | select(is_at_path)] | first) as $mount
 	| ($mount // (if ($old.mountPoints | length) == 1 then $old.mountPoints[0] else null end)) as $mount
 	| (if $volume != "" then $volume else $mount.sourceVolume // $name end) as $vol
 	| (if $old == null and $volume == "" and any((.volumes // [])[]; .name == $vol) then
@@ -127,15 +139,15 @@ def survey:
 	| {
 		old: $old,
 		volume: $vol,
-		paths: [$path, ($mount.containerPath // $path)],
+		containers: .containerDefinitions,
+		path: (($mount.containerPath // $path) | sub("/+$"; "")),
 		fargate: any((.requiresCompatibilities // [])[]; . == "FARGATE"),
 		no_fargate: ((.requiresCompatibilities | length) > 0
 			and (any(.requiresCompatibilities[]; . == "FARGATE") | not)),
 		efs: ($efs != null or any((.volumes // [])[]; .name == $vol and .efsVolumeConfiguration != null))
 	  }
 	| . as $facts
-	| def is_ours: .sourceVolume == $facts.volume and (.containerPath as $at | any($facts.paths[]; . == $at));
-	  def uses: any((.volumesFrom // [])[]; .sourceContainer == $name) or any((.mountPoints // [])[]; is_ours);
+	| def uses: any((.volumesFrom // [])[]; .sourceContainer == $name) or any((.mountPoints // [])[]; ours($facts));
 	  [$task.containerDefinitions[] | select(.name != $name)] as $others
 	| [$others[] | select(uses) | .name] as $users
 	| [$others[] | select(is_essential and (is_helper($task.proxyConfiguration.containerName) | not)) | .name] as $likely
@@ -150,14 +162,12 @@ def survey:
 	| .guessed = (($apps + $users | length) == 0 and ($others | length) > 1)
 	| .style = (if $style != "" then $style
 		elif .efs then "mount"
-		elif any($others[]; any((.mountPoints // [])[]; is_ours)) then "mount"
+		elif any($others[]; any((.mountPoints // [])[]; ours($facts))) then "mount"
 		else "volumesFrom" end)
 	# ECS documents volumesFrom for bind mounts, and mountPoints alone for EFS.
 	| if .efs and .style == "volumesFrom" then
 		fail("volume \(.volume)"; "share"; "on EFS it needs mountPoints in each container (--mount)")
 	  else . end;
-
-def ours($facts): .sourceVolume == $facts.volume and (.containerPath as $at | any($facts.paths[]; . == $at));
 
 # ---- the parts ----------------------------------------------------------------------------------
 
@@ -165,6 +175,20 @@ def check_timeout($facts):
 	if $facts.fargate and (.startTimeout < 2 or .startTimeout > 120) then
 		fail("container \($name)"; "set startTimeout"; "\(.startTimeout) is not in Fargate's 2 to 120 seconds")
 	else . end;
+
+# Stops when a container has something else where the files go.
+def check_free($facts):
+	. as $container
+	| [(.mountPoints // [])[] | select(is_at_path and (ours($facts) | not)) | "volume \(.sourceVolume) is mounted"]
+		+ [(.linuxParameters.tmpfs // [])[] | select(is_at_path) | "a tmpfs is mounted"]
+		+ [(.volumesFrom // [])[].sourceContainer | select(. != $name) | . as $source
+			| $facts.containers[] | select(.name == $source)
+			| if $facts.old == null and is_data and any((.mountPoints // [])[]; is_at_path) then
+				fail("container \(.name)"; "read"; "fills \($path) already (--name \(.name) updates it)")
+			  else (.mountPoints // [])[] | select(is_at_path) | "container \($source) has volume \(.sourceVolume)"
+			  end]
+	| if length > 0 then fail("container \($container.name)"; "mount \($path)"; "\(.[0]) there already")
+	  else $container end;
 
 # The data container. `.` is the task with its apps already wired.
 def data_container($facts):
@@ -175,7 +199,7 @@ def data_container($facts):
 	| ([$consumers[] | select(.repositoryCredentials != null and
 		((.image // "") | registry) == ($image | registry)) | .repositoryCredentials] | first) as $credentials
 	| ($facts.old // {name: $name})
-	| . as $old
+	| check_free($facts)
 	| . + {image: $image, essential: false, startTimeout: ($start_timeout // .startTimeout // 120)}
 	| check_timeout($facts)
 	| if $memory != null then
@@ -194,10 +218,7 @@ def app_container($facts):
 	. as $app
 	| ([$app_images[] | select(.name == $app.name or (.name == "" and ($facts.apps | length) == 1)) | .image] | last) as $lean
 	| if $lean == null then . else .image = $lean end
-	| ([(.mountPoints // [])[] | select(.containerPath == $path and (ours($facts) | not))] | first) as $other
-	| if $other != null then
-		fail("container \(.name)"; "mount \($path)"; "volume \($other.sourceVolume) is mounted there already")
-	  else . end
+	| check_free($facts)
 	| .dependsOn = ((.dependsOn // [])
 		| upsert(.containerName == $name; . + {containerName: $name, condition: "SUCCESS"}))
 	| if $facts.style == "mount" then
@@ -275,7 +296,7 @@ def check_result($facts):
 		fail($file; "add \($name)"; "ECS takes at most 10 containers")
 	  else . end;
 
-parse | unwrap | registerable | check_shape
+parse | unwrap | without_nulls | registerable | check_shape
 | survey as $facts
 | ([$app_images[] | .name | select(. != "")] - $facts.apps) as $strangers
 | if $strangers | length > 0 then

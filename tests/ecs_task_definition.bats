@@ -17,6 +17,12 @@ options_of() { # GOLDEN
 	esac
 }
 
+# Amazon's own client. The distribution's, which bootstrap installs, rather than another one on the PATH.
+takes() { # FILE
+	AWS_CONFIG_FILE=/dev/null AWS_PAGER='' /usr/bin/aws ecs register-task-definition --region us-east-1 \
+		--generate-cli-skeleton output --cli-input-json "file://$1" | grep -q taskDefinitionArn
+}
+
 # ---- what it makes ------------------------------------------------------------------------------
 
 @test "each fixture becomes the golden definition, byte for byte" {
@@ -42,15 +48,11 @@ options_of() { # GOLDEN
 }
 
 @test "Amazon's own model takes every golden definition" {
-	# The distribution's client, which bootstrap installs, rather than another one on the PATH.
-	cat >takes <<-'END'
-		AWS_CONFIG_FILE=/dev/null AWS_PAGER='' /usr/bin/aws ecs register-task-definition --region us-east-1 \
-			--generate-cli-skeleton output --cli-input-json "file://$1" | grep -q taskDefinitionArn
-	END
-	printf '%s\n' "$golden"/*.json | xargs -P 2 -n 1 sh takes
+	export -f takes
+	printf '%s\n' "$golden"/*.json | xargs -P 2 -I {} bash -c 'takes {}'
 	# And it does refuse: what describe-task-definition adds, for one.
 	jq '.revision = 3' "$golden/handbook.json" >revision.json
-	run ! sh takes "$PWD/revision.json"
+	refute takes revision.json
 }
 
 @test "what ECS adds to a definition is gone, and tags stay, but for those of aws:" {
@@ -60,6 +62,18 @@ options_of() { # GOLDEN
 		jq -e "has(\"$field\") | not" out
 	done
 	[ "$(jq -c .tags out)" = '[{"key":"cost-center","value":"docs"}]' ]
+}
+
+@test "what is null is as what is not there, for ECS takes no null" {
+	make handbook
+	mv out without
+	jq '.taskDefinition |= ({ipcMode: null, volumes: null} + del(.volumes)
+		| .containerDefinitions[0] += {repositoryCredentials: null, mountPoints: null, volumesFrom: null, dependsOn: null}
+		| .containerDefinitions[0].logConfiguration.options.empty = null)' "$inputs/handbook.json" >null.json
+	"$ecs" "${pin[@]}" null.json >out
+	diff <(jq -S 'del(.. | .mountPoints?)' without) <(jq -S 'del(.. | .mountPoints?)' out)
+	[ "$(jq '[.. | select(. == null)] | length' out)" -eq 0 ]
+	takes out
 }
 
 @test "a definition gives the same as described, as registered, and by standard input" {

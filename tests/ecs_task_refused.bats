@@ -65,6 +65,11 @@ load ecs_task
 	done <<-'END'
 		"image": "i", "mountPoints": {}
 		"image": "i", "dependsOn": ["b"]
+		"image": "i", "mountPoints": [null]
+		"image": 7
+		"image": ""
+		"image": null
+		"cpu": 0
 	END
 }
 
@@ -77,6 +82,24 @@ load ecs_task
 	# The app has something else at the path.
 	fails_on ".containerDefinitions[3].mountPoints[0].containerPath = \"$path\"" mesh
 	[[ $stderr == *'container app:'*scratch* ]]
+	fails_on ".containerDefinitions[3].mountPoints[0].containerPath = \"$path/\"" mesh
+	[[ $stderr == *'container app:'*scratch* ]]
+	fails_on ".taskDefinition.containerDefinitions[0].linuxParameters.tmpfs = [{containerPath: \"$path/\", size: 16}]" handbook
+	[[ $stderr == *"container web: mount $path: a tmpfs is mounted there already"* ]]
+	# So has the data container.
+	fails_on . golden/handbook --volume other
+	[[ $stderr == *"container data: mount $path: volume data is mounted there already"* ]]
+	# Another container fills the path already, and is one that this could update, or is not.
+	jq '(.containerDefinitions[] | select(.name == "data")) |= (.name = "data_source" | .image = "other.example/pages:1")
+		| .containerDefinitions[0].volumesFrom[0].sourceContainer = "data_source"
+		| .containerDefinitions[0].dependsOn[0].containerName = "data_source"' "$golden/handbook.json" >source.json
+	run --separate-stderr "$ecs" "${pin[@]}" --volume other source.json
+	says_one_line 1 "container data_source: read: fills $path already (--name data_source updates it)"
+	"$ecs" "${pin[@]}" --name data_source source.json >out
+	[ "$(jq -c '[.containerDefinitions[] | [.name, (.mountPoints | length)]]' out)" = '[["web",0],["data_source",1]]' ]
+	jq '(.containerDefinitions[] | select(.name == "data_source")).essential = true' source.json >running.json
+	run --separate-stderr "$ecs" "${pin[@]}" --volume other --app web running.json
+	says_one_line 1 "container web: mount $path: container data_source has volume data there already"
 	# A second writer: this image, under another name.
 	fails_on . golden/handbook --name files
 	[[ $stderr == *'container data:'*'runs this image already'* ]]
