@@ -107,6 +107,10 @@ def check_container($task):
 		  elif $need.condition == "HEALTHY" and ($other.healthCheck | is_set | not) then
 			fail("container \($container.name)"; "dependsOn"; "\($other.name) has no healthCheck")
 		  else empty end),
+	  ((.portMappings // [])[]
+		| select(((.containerPort | type) == "number" and .containerPort >= 1 and .containerPort <= 65535
+			or ((.containerPortRange // "") | test("^[0-9]+-[0-9]+$"))) | not)
+		| fail("container \($container.name)"; "portMappings"; "neither a containerPort nor a containerPortRange")),
 	  ((.healthCheck.command // ["NONE"])[0] | . as $form
 		| select(any("CMD", "CMD-SHELL", "NONE"; . == $form) | not)
 		| fail("container \($container.name)"; "healthCheck"; "begins with none of CMD, CMD-SHELL and NONE")),

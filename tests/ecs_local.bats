@@ -352,6 +352,10 @@ refuses() { # STATUS ARGUMENT...
 		.containerDefinitions = []
 		[.]
 		.containerDefinitions[0].environment = 1
+		.containerDefinitions[0].portMappings = [{}]
+		.containerDefinitions[0].portMappings = [{containerPort: "80"}]
+		.containerDefinitions[0].portMappings = [{containerPort: 0}]
+		.containerDefinitions[0].portMappings = [{containerPortRange: "80"}]
 	END
 	echo '{' >changed.json
 	refuses 1 changed.json
@@ -388,6 +392,12 @@ refuses() { # STATUS ARGUMENT...
 		--publish=:80 --publish=800000:80; do
 		refuses 2 "$option" task.json
 	done
+	# Docker would make it, and leave it there.
+	refuses 2 --volume "v=$PWD/absent" task.json
+	[[ $stderr == "ecs-local: --volume v=$PWD/absent: open: no such directory" ]]
+	refuses 2 --volume v=./absent task.json
+	refuses 2 --volume v=./task.json task.json
+	[ ! -e absent ]
 	refuses 1 --image b=i task.json
 	refuses 1 --volume v=/tmp task.json
 	refuses 1 --publish 80:80 task.json
