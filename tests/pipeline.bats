@@ -1,12 +1,10 @@
 #!/usr/bin/env bats
-# From a data repository to an app's task definition: what is published, what is tested before it is deployed,
-# and that the written-down pipelines are the commands that run here.
+# From a data repository to an app's task definition: what is published, and what is tested before it is deployed.
 
 load helpers
 load engine
 
 mount=/usr/share/nginx/html
-pipeline=$top/docker/pipeline
 
 setup_file() {
 	cd "$BATS_FILE_TMPDIR" || return 1
@@ -21,10 +19,6 @@ setup_file() {
 	docker build -q --build-arg "BASE=$nginx" -t "$run-app" -f "$top/docker/app.Dockerfile" "$top/docker" >/dev/null
 	"$top/scripts/publish-data" --image "$registry/site" --revision v1 --source site --dest "$mount" \
 		-- --base scratch --level 3 >release.json
-	# jq is quicker with JSON than yq with YAML.
-	for file in data/buildspec data/workflow app/buildspec app/deploy.buildspec app/workflow; do
-		yq . "$pipeline/$file.yml" >"${file/\//.}.json"
-	done
 	export registry
 }
 
@@ -307,139 +301,4 @@ is_clean() {
 	refute grep '^task.json: ' log
 	docker image rm -f "$registry/handbook:lean" "$registry/handbook-data:42" >/dev/null
 	[ -z "$(docker ps -aq --filter label=decant.ecs-local)" ]
-}
-
-# ---- what is written down -----------------------------------------------------------------------
-
-# Each file as JSON: data.buildspec and so on.
-json() { # NAME
-	echo "$share/$1.json"
-}
-
-pipelines() {
-	printf '%s\n' data.buildspec data.workflow app.buildspec app.deploy.buildspec app.workflow
-}
-
-# The commands that the demo runs, or their like.
-build_of() { # BUILDSPEC, or WORKFLOW JOB
-	case $1 in
-	*buildspec) jq -r '.phases.build.commands[]' "$(json "$1")" ;;
-	*) jq -rj --arg job "$2" '.jobs[$job].steps[] | select(.id == "build").run' "$(json "$1")" ;;
-	esac
-}
-
-all_commands() { # NAME
-	jq -r '(.phases // {} | .[].commands[]), (.jobs // {} | .[].steps[].run // empty)' "$(json "$1")"
-}
-
-@test "the workflows run the commands of the buildspecs, which are those that the demo runs" {
-	for words in 'data.buildspec data.workflow publish' 'app.buildspec app.workflow check' \
-		'app.deploy.buildspec app.workflow deploy'; do
-		read -r buildspec workflow job <<<"$words"
-		build_of "$buildspec" >one
-		[ "$(wc -l <one)" -ge 3 ]
-		build_of "$workflow" "$job" | diff one -
-	done
-	grep -q scripts/publish-data <(build_of data.buildspec)
-	grep -q scripts/test-pair <(build_of app.buildspec)
-	grep -q scripts/ecs-task-definition <(build_of app.buildspec)
-}
-
-@test "the app's pipeline ends when doctor finds an error in what it has rendered" {
-	# It comes last: nothing may make the definition anew behind its back.
-	build_of app.buildspec | tail -n 1 >doctor
-	grep -q 'scripts/doctor' doctor
-	export DECANT=$top
-	cp "$release" data.json
-	"$top/scripts/ecs-task-definition" --image "$(jq -r .image data.json)" --path "$mount" \
-		--app-image "registry.example/app@sha256:$(printf '1%.0s' {1..64})" "$pipeline/app/task-definition.json" >good.json
-	cp good.json rendered.json
-	run -0 sh -eu doctor
-	[ -z "$output" ]
-	# One that its own file shows, one that the release shows, and no file at all.
-	jq '(.containerDefinitions[] | select(.name == "data")).essential = true' good.json >rendered.json
-	run -1 sh -eu doctor
-	[[ $output == *ecs-essential* ]]
-	cp good.json rendered.json
-	jq '.sizes.disk = 30000000000' "$release" >data.json
-	run -1 sh -eu doctor
-	[[ $output == *ecs-ephemeral-size* ]]
-	jq '.dest = "/srv/www"' "$release" >data.json
-	run -1 sh -eu doctor
-	[[ $output == *ecs-dest* ]]
-	rm rendered.json
-	run -2 sh -eu doctor
-}
-
-@test "every command of a pipeline is shell, and the scripts that it names are there" {
-	pipelines | while read -r file; do
-		all_commands "$file" >commands
-		[ -s commands ]
-		shellcheck -s sh -S warning -e SC2155 commands
-		grep -o 'DECANT/scripts/[a-z-]*' commands | sed 's,DECANT/,,' | sort -u >named || :
-		while read -r script; do
-			[ -x "$top/$script" ]
-		done <named
-	done
-}
-
-@test "buildspecs have what CodeBuild asks for, and leave nothing for after a failure" {
-	for file in data.buildspec app.buildspec app.deploy.buildspec; do
-		jq -e '.version == 0.2
-			and (.phases | keys - ["install", "pre_build", "build"] == [])
-			and (.phases | all(.[]; .commands | type == "array" and all(.[]; type == "string")))
-			and (keys - ["version", "env", "phases", "artifacts"] == [])' "$(json "$file")"
-	done
-	# The deploy stage gets what it needs from the stage before it.
-	jq -e '.artifacts.files == ["rendered.json", "deploy.buildspec.yml"]' "$(json app.buildspec)"
-}
-
-@test "two checkouts of one commit give one bundle" {
-	git init -q data
-	cp -a "$share/site" data/site
-	git -C data add -A
-	git -C data -c user.name=a -c user.email=a@example.org commit -qm one
-	build_of data.buildspec | grep '^export SOURCE_DATE_EPOCH=' >epoch
-	for n in 1 2; do
-		git clone -q data "$n"
-		touch -d "204$n-01-01" "$n/site/index.html" "$n/site/css" "$n/site"
-		(
-			cd "$n"
-			. ../epoch
-			"$decant_pack" --quiet -o "../$n.tar.zst" site
-		)
-	done
-	cmp 1.tar.zst 2.tar.zst
-}
-
-@test "workflows have what GitHub asks for: triggers, runners, and steps that either use or run" {
-	for file in data.workflow app.workflow; do
-		# YAML 1.1 reads the key `on` as true.
-		jq -e '(.on // .true).push.branches == ["main"]
-			and .permissions.contents == "read"
-			and (.jobs | length > 0 and all(.[]; ."runs-on" and (.steps | length > 0)))
-			and ([.jobs[].steps[] | has("uses") != has("run")] | all)
-			and ([.jobs[].steps[].uses // empty | test("^[a-z-]+/[a-z-]+@v[0-9]+$")] | all)' "$(json "$file")"
-	done
-	# A release that fails the check is not deployed, and a proposal never is.
-	jq -e '.jobs.deploy.needs == "check" and .jobs.deploy.if == "github.ref == '"'refs/heads/main'"'"' \
-		"$(json app.workflow)"
-}
-
-@test "every variable of a pipeline's commands comes from somewhere" {
-	pipelines | while read -r file; do
-		all_commands "$file" | grep -oE '\$\{?[A-Z_]+' | tr -d '${' | sort -u >used
-		[ -s used ]
-		# Set in the file, told at its top to be set in the project, set by a command, or the service's own.
-		{
-			jq -r '(.env.variables // {} | keys[]), (.jobs // {} | .[] | (.env // {}), (.steps[].env // {}) | keys[])' \
-				"$(json "$file")"
-			sed '/^#/!q' "$pipeline/${file/.//}.yml" | grep -oE '[A-Z_]{3,}'
-			all_commands "$file" | sed -n 's/^export \([A-Z_]*\)=.*/\1/p'
-			echo CODEBUILD_RESOLVED_SOURCE_VERSION
-		} | sort -u >known
-		comm -23 used known >missing
-		cat missing
-		[ ! -s missing ]
-	done
 }
