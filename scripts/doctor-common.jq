@@ -1,8 +1,5 @@
 # The rules that scripts/doctor has for task definitions, compose files and pods alike.
 
-include "doctor-rules";
-include "doctor-model";
-
 def at($name): if .where == "" then $name else "\(.where)/\($name)" end;
 
 # Where decant will fill, as far as that can be seen from here.

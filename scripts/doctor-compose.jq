@@ -1,9 +1,5 @@
 # The rules that scripts/doctor has for compose files alone.
 
-include "doctor-rules";
-include "doctor-model";
-include "doctor-common";
-
 def compose_rules:
 	. as $model
 	| .raw as $project

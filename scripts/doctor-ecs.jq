@@ -1,9 +1,5 @@
 # The rules that scripts/doctor has for Amazon ECS alone, and on Fargate.
 
-include "doctor-rules";
-include "doctor-model";
-include "doctor-common";
-
 # Fargate's pairs: CPU units to [least memory, most, step], in MiB; a quarter of a CPU has three sizes.
 def fargate_memory:
 	{

@@ -1,9 +1,5 @@
 # The rules that scripts/doctor has for pods alone.
 
-include "doctor-rules";
-include "doctor-model";
-include "doctor-common";
-
 # `false` is a value, so // will not do.
 def first_set(a; b): a as $a | if $a == null then b else $a end;
 

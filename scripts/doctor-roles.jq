@@ -1,7 +1,5 @@
 # Who fills a volume, and who reads it, in the model of doctor-model.jq.
 
-include "doctor-model";
-
 def shares($model):
 	. as $one
 	| any($model.containers[]; .name != $one.name and (

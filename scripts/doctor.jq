@@ -1,14 +1,7 @@
 # What scripts/doctor does: what there is in each file, who fills and who reads there, and the rules of its kind.
-# Inputs: {file, documents} for each file. Arguments, here and in what is included: $data (a container's name or
-# ""), $dest (where decant fills, or ""), $size (bytes on disk, or null), $fargate (the task is for Fargate, whatever
-# it says), $list (print the rules instead).
-
-include "doctor-rules";
-include "doctor-model";
-include "doctor-roles";
-include "doctor-ecs";
-include "doctor-compose";
-include "doctor-k8s";
+# scripts/doctor puts this after the other doctor-*.jq. Inputs: {file, documents} for each file. Arguments: $data (a
+# container's name or ""), $dest (where decant fills, or ""), $size (bytes on disk, or null), $fargate (the task is
+# for Fargate, whatever it says), $list (print the rules instead).
 
 def examine:
 	[.[] | models | add_roles]
