@@ -7,27 +7,23 @@ def destination:
 	. as $one
 	| [range(.command | length) | select($one.command[.] == "--dest") | $one.command[. + 1]]
 		+ [.command[] | select(startswith("--dest=")) | ltrimstr("--dest=")]
-		+ [.environment.DECANT_DEST | select(type == "string")] + [$dest | select(. != "")]
+		+ [.environment.DECANT_DEST | select(type == "string")] + [if .bundled and $dest != "" then $dest else empty end]
 	| first // "" | if placeholder then "" else . end;
-
-def fills: length == 0 or (.[0] | . == "fill" or startswith("-") or endswith(".zst"));
-
-# What decant is told, a list for each time that it is called. A shell's line counts, too; there a word may have quotes.
-def decant_word: "(^|[^A-Za-z0-9_.-])decant(?![A-Za-z0-9_.-])";
-def command_line: .entry + .command | join(" ");
-def calls:
-	if .entry == [] then [.command]
-	else [command_line | match(decant_word + "([^;&|]*)"; "g").captures[1].string | gsub("[\"']"; "") | words] end;
 
 # What a shell does after decant, so that its failure is not the container's.
 def hides_failure: command_line | test(decant_word + "[^;&|]*(\\|\\||;) *(true|:|exit 0)([ ;\"']|$)");
 
-# A container that others wait for to end, and that writes what $one fills without waiting for it.
+# A container that others wait for to end, or that is called data and ends, and that writes what $one fills without
+# waiting for it.
 def rivals($model; $one):
 	.name as $name
-	| any(.mounts[]; (.id | IN($one.filled[])) and (.ro | not))
-	and any($model.containers[].waits[]; .name == $name and (.condition | IN(($model.end // [])[])))
+	| any(.mounts[]; (.id | meets($one.filled)) and (.ro | not))
+	and (($name | IN($model | awaited[])) or (.ends and looks_like_data))
 	and (any(.waits[]; .name == $one.name) | not);
+
+# The data containers that stand before $one and fill the same.
+def earlier($model; $one):
+	$model.data[range($model.data | map(.name) | index($one.name))] | select(.filled | any(IN($one.filled[])));
 
 def common_data:
 	.kind as $kind
@@ -36,8 +32,7 @@ def common_data:
 	| ($model | at($one.name)) as $where
 	| (.mounts[] | select((.id | IN($one.filled[])) and .ro)
 		| finding($where; "\($kind)-data-read-only"; "\(.path) is read-only, and decant has to write it: remove the flag here")),
-	# A wrapper that is called after it may call it.
-	(select(.entry != [] and (command_line | test("(^|[^A-Za-z0-9])decant(?!-pack|[A-Za-z0-9])") | not))
+	(select(hides_decant)
 		| finding($where; "\($kind)-entry-point"; "it replaces decant, so nothing is filled: remove \($model.set_entry)")),
 	(calls | select(. != [] and (any(fills) | not))
 		| finding($where; "\($kind)-command"; "decant gets \"\(.[0][0])\" as its first argument and does not fill: remove \($model.set_command)")),
@@ -52,8 +47,7 @@ def common_data:
 	(destination as $dest | select($dest != "" and .mounts != [] and
 		(any(.mounts[]; .path as $path | $dest == $path or ($dest | startswith($path + "/"))) | not))
 		| finding($where; "\($kind)-dest"; "decant fills \($dest), and no volume is mounted there: change \($model.set_path), or build the image with another --dest")),
-	(range($model.data | index($one)) as $earlier | $model.data[$earlier]
-		| select(.filled | any(IN($one.filled[])))
+	(earlier($model; $one)
 		| finding($where; "\($kind)-second-writer"; "\(.name) fills the same volume, and each would remove the other's files: one volume for each"));
 
 def common_consumers:
@@ -64,10 +58,10 @@ def common_consumers:
 	| ($model | at($consumer.name)) as $where
 	| (select(rivals($model; $one))
 		| finding($where; "\($kind)-second-writer"; "it writes the volume that \($one.name) fills, and nothing says which is first: one volume for each")),
-	(select(any(.mounts[]; (.id | IN($one.filled[])) and (.ro | not)) or any(.from[]; .name == $one.name and (.ro | not)))
+	(select(any(.mounts[]; (.id | meets($one.filled)) and (.ro | not)) or any(.from[]; .name == $one.name and (.ro | not)))
 		| select(rivals($model; $one) | not)
 		| finding($where; "\($kind)-read-only"; "it can change what \($one.name) filled: set \($model.set_ro)")),
-	(.mounts[] | select(.id | IN($one.filled[])) | . as $mount
+	(.mounts[] | select(.id | meets($one.filled)) | . as $mount
 		| select(any($one.mounts[]; .id == $mount.id) and (any($one.mounts[]; .id == $mount.id and .path == $mount.path) | not))
 		| finding($where; "\($kind)-path-differs"; "\($mount.path) here, \([$one.mounts[] | select(.id == $mount.id) | .path] | first) in \($one.name): use one path, without symbolic links, in both"));
 
@@ -77,7 +71,7 @@ def common_paths:
 	| [.data[] | .filled[]] as $filled
 	| .containers[] | . as $one
 	| ($model | at($one.name)) as $where
-	| .mounts[] | select((.id | IN($filled[])) and (.path | placeholder | not))
+	| .mounts[] | select((.id | meets($filled)) and (.path | placeholder | not))
 	| (select(.path | plain_path | not)
 		| finding($where; "\($kind)-path"; "\(.path | tojson): write an absolute path without //, ., .. or / at its end")),
 	(select(.path | linked_path)
@@ -109,7 +103,8 @@ def common_waits:
 	.kind as $kind
 	| . as $model
 	| [.containers[].name] as $names
-	| (.data[] | . as $one | .consumers[] | select(rivals($model; $one) | not) | . as $consumer
+	| (.data[] | . as $one | select(isempty(earlier($model; $one)))
+		| .consumers[] | select(rivals($model; $one) | not) | . as $consumer
 		| [.waits[] | select(.name == $one.name)]
 		| if length == 0 then
 			finding($consumer.name; "\($kind)-depends-on"; "it reads what \($one.name) fills: add \($model.set_depends) on \($one.name) with \($model.set_condition), here, not only by way of others")
@@ -123,4 +118,12 @@ def common_waits:
 		| $names | cycle($edges) | select(length > 0)
 		| finding(join(", "); "\($kind)-depends-on-cycle"; "none of them can start: remove one \($model.set_depends)"));
 
-def common: common_data, common_consumers, common_paths, common_images, common_names;
+# Who fills a volume without decant may do it well; only its owner knows.
+def common_unsure:
+	.kind as $kind
+	| . as $model
+	| .unsure[].name as $name
+	| finding($model | at($name); "\($kind)-not-decant"; "others read what it writes, and it is not checked, for it runs something else: name it with --data if decant should do this");
+
+def common:
+	common_data, common_consumers, common_unsure, common_paths, common_images, common_names;

@@ -10,7 +10,9 @@ def compose_rules:
 	(.data[] | . as $one | (.raw.profiles | list) as $on | select($on != []) | .consumers[]
 		| select((.raw.profiles | list) as $mine | $mine == [] or any($mine[]; IN($on[]) | not))
 		| finding(.name; "compose-profiles"; "\($one.name) is only there in profile \($on | join(", ")): give both the same profiles")),
-	(.data[] | select((.raw.restart | IN("always", "unless-stopped")) or
+	awaited as $awaited
+	| (.containers[] | select(.name | IN($awaited[], $model.data[].name))
+		| select((.raw.restart | IN("always", "unless-stopped")) or
 			(.raw.deploy.restart_policy != null and (.raw.deploy.restart_policy.condition // "any") == "any"))
 		| finding(.name; "compose-restart"; "it never counts as completed: set restart: \"no\"")),
 	(.data[] | select(.raw.entrypoint != null and .entry == [])
@@ -18,7 +20,7 @@ def compose_rules:
 	(.data[] | select([.raw.scale, .raw.deploy.replicas] | any(type == "number" and . > 1))
 		| finding(.name; "compose-replicas"; "they wait for each other's lock: one is enough")),
 	(.data[] | . as $one | .consumers[] | . as $consumer | .mounts[]
-		| select((.id | IN($one.filled[])) and .kind == "volume" and .name != null and (.nocopy | not))
+		| select((.id | meets($one.filled)) and .kind == "volume" and .name != null and (.nocopy | not))
 		| finding($consumer.name; "compose-nocopy"; "files that its image has at \(.path) are copied into an empty volume: add nocopy")),
 	($project.volumes // {} | to_entries[] | select(.value.driver_opts.type? == "tmpfs") | .key as $name
 		| select(any($model.data[]; .mounts[] as $mount | $mount.name == $name and ($mount.id | IN($model.data[].filled[]))))

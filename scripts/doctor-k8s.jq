@@ -19,6 +19,7 @@ def k8s_rules:
 		| finding($model | at($one.name); "k8s-init-probe"; "remove \(join(", "))")),
 	(.data[] | . as $one
 		| ($model | at($one.name)) as $where
+		| (if .bundled then $size else null end) as $size
 		| (.raw.securityContext // {}) as $own
 		| first_set($own.runAsNonRoot; $pod.runAsNonRoot) as $nonroot
 		| first_set($own.runAsUser; $pod.runAsUser) as $user

@@ -31,10 +31,33 @@ def linked_path: test("^/(var/run|var/lock|bin|sbin|lib|lib32|lib64|libx32)(/|$)
 # A template's placeholder says nothing yet.
 def placeholder: test("[$<{]");
 def pinned: contains("@sha256:") or placeholder;
-def from_registry: test("^([^/]*[.:][^/]*|localhost)/");
+# docker pulls a name with a directory from Docker Hub; one without may be of an image that is made here.
+def from_registry: contains("/");
 
-def looks_like_data:
-	[.name, (.image // "" | sub("@.*$"; "") | base)] | any(test("(^|[-_.:])(data|decant)([-_.:]|$)"; "i"));
+# A container's name, and its image's without directory and digest.
+def names: .name, (.image // "" | sub("@.*$"; "") | base);
+def looks_like_data: any(names; test("(^|[-_.:])(data|decant)[0-9]*([-_.:]|$)"; "i"));
+def ends_in_data: any(names | sub(":.*$"; ""); test("(^|[-_.])(data|decant)[0-9]*$"; "i"));
+
+# ---- what decant is told ----------------------------------------------------------------------------
+
+def fills: length == 0 or (.[0] | . == "fill" or startswith("-") or endswith(".zst"));
+
+# A list for each time that it is called. A shell's line counts, too; there a word may have quotes.
+def decant_word: "(^|[^A-Za-z0-9_.-])decant(?![A-Za-z0-9_.-])";
+def command_line: .entry + .command | join(" ");
+def calls:
+	if .entry == [] then [.command]
+	else [command_line | match(decant_word + "([^;&|]*)"; "g").captures[1].string | gsub("[\"']"; "") | words] end;
+
+# What runs in place of decant. A wrapper that is called after it may call it.
+def hides_decant: .entry != [] and (command_line | test("(^|[^A-Za-z0-9])decant(?!-pack|[A-Za-z0-9])") | not);
+
+# Another program, or options of another program.
+def foreign:
+	hides_decant or (calls | . != [] and (any(fills and (length == 0 or (.[0] | startswith("-") | not) or (.[0] | test(
+		"^--(dest|threads|expect|switch|prune|keep-releases|sync|create|setid|lock-timeout|no-space-check|progress|log)(=|$)"
+	)))) | not));
 
 # Names left when those that wait for nobody left, and those for whom nobody left waits, are taken away.
 def cycle($edges):
@@ -50,7 +73,17 @@ def cycle($edges):
 # ---- one model for all three ------------------------------------------------------------------------
 # {kind, where, containers, volumes, words}. A container: name, image, mounts [{id, name, path, ro}],
 # from [{name, ro}], waits [{name, condition}], entry, command, environment, user, memory (bytes),
-# one_shot (it is known to end), raw. id is the same for two mounts that show the same files.
+# ends (nothing says that it goes on), one_shot (something says that it ends), raw.
+# id is the same for two mounts that show the same files, and a path below the other's for one that shows
+# some of them. A mount that is `given` has files that nobody can write.
+
+def within($outer): . == $outer or startswith($outer + "/");
+def meets($ids):
+	. as $id
+	| $id != null and any($ids[]; . as $other | . != null and (($id | within($other)) or ($other | within($id))));
+
+# The names of those for whose end somebody waits.
+def awaited: .end as $ends | [.containers[].waits[] | select(.condition | IN($ends[])) | .name] | unique;
 
 def ecs_container:
 	. as $raw
@@ -63,8 +96,26 @@ def ecs_container:
 		waits: [.dependsOn | list[] | { name: .containerName, condition }],
 		entry: (.entryPoint | words), command: (.command | words),
 		environment: ([.environment | list[] | { key: .name, value }] | from_entries),
-		user: (.user // "" | tostring), memory: (.memory | bytes(1048576))
+		user: (.user // "" | tostring), memory: (.memory | bytes(1048576)),
+		one_shot: (.startTimeout != null),
+		ends: (.essential == false and .restartPolicy.enabled != true and
+			all(.portMappings, .healthCheck; . == null or . == []))
 	};
+
+# Of a file system, volumes of any name and access point may show the same files.
+def efs_ids:
+	def id: "efs:" + (.fileSystemId // "") + (.authorizationConfig.accessPointId // "" | if . == "" then . else "/" + . end)
+		+ (.rootDirectory // "" | sub("/+$"; ""));
+	([.raw.volumes | list[] | select(.efsVolumeConfiguration != null)
+		| { key: (.name // "" | tostring), value: (.efsVolumeConfiguration | id) }] | from_entries) as $ids
+	| if $ids == {} then . else
+		.containers[].mounts[] |= (if .id != null then .id = ($ids[.id] // .id) else . end)
+		# Where each access point leads is not said. When no two show the same for sure, all may.
+		| reduce ([$ids[] | split("/")[0]] | unique[]) as $disk (.;
+			[.containers[] | [.mounts[].id | select(. != null and within($disk))] | unique] as $used
+			| if any(range($used | length) as $at | $used[$at][] | meets([$used[range($at)][]]); .) then .
+			else .containers[].mounts[] |= (if .id != null and (.id | within($disk)) then .id = $disk else . end) end)
+	end;
 
 def ecs_model:
 	{
@@ -73,18 +124,25 @@ def ecs_model:
 		success: "SUCCESS", end: ["SUCCESS", "COMPLETE"],
 		set_condition: "\"condition\": \"SUCCESS\"", set_ro: "\"readOnly\": true", set_path: "containerPath",
 		set_entry: "entryPoint", set_command: "command", set_depends: "dependsOn", thing: "container"
-	};
+	}
+	| efs_ids;
+
+# The parts of a short form. A variable's default, as in ${NAME:-default}, has a colon that divides nothing.
+def parts: [scan("(?:\\$\\{(?:[^{}]|\\{[^{}]*\\})*\\}|[^:])+")];
+
+# Directories of the host that are not the same show different files, as far as anybody means it.
+def source_id: if test("^[./~$]") then rtrimstr("/") + "/" else . end;
 
 # One entry of a service's volumes, in its short or its long form.
 def compose_mount:
 	if type == "string" then
-		split(":") as $part
+		parts as $part
 		| if ($part | length) == 1 then { id: null, name: null, path: $part[0], ro: false, kind: "volume" }
 		else
 			(($part[2] // "") | split(",")) as $mode
 			| ($part[0] | test("^[./~$]")) as $bind
 			| {
-				id: $part[0], name: (if $bind then null else $part[0] end), path: $part[1],
+				id: ($part[0] | source_id), name: (if $bind then null else $part[0] end), path: $part[1],
 				ro: ($mode | any(. == "ro")), nocopy: ($mode | any(. == "nocopy")),
 				kind: (if $bind then "bind" else "volume" end)
 			}
@@ -93,7 +151,7 @@ def compose_mount:
 		(.type // "volume") as $type
 		| {
 			id: (if $type == "tmpfs" or .source == null then null
-				else .source + "/" + (.volume.subpath // "" | tostring) | rtrimstr("/") end),
+				else (.source | source_id) + (.volume.subpath // "" | if . == "" then . else "/" + rtrimstr("/") end) end),
 			name: (if $type == "volume" then .source else null end), path: (.target // "" | tostring),
 			ro: (.read_only == true), nocopy: (.volume.nocopy == true), kind: $type
 		}
@@ -104,7 +162,7 @@ def compose_service($name):
 	| {
 		$name, image: (.image // ""), raw: $raw,
 		mounts: [.volumes | list[] | compose_mount],
-		from: [.volumes_from | list[] | select(startswith("container:") | not) | split(":") | {
+		from: [.volumes_from | list[] | select(startswith("container:") | not) | parts | {
 			name: .[0], ro: (.[1] == "ro")
 		}],
 		waits: [.depends_on | if type == "object" then to_entries[] | {
@@ -114,8 +172,17 @@ def compose_service($name):
 		environment: (.environment | if type == "object" then . else
 			[list[] | split("=") | { key: .[0], value: (.[1:] | join("=")) }] | from_entries end),
 		user: (.user // "" | tostring),
-		memory: ((.deploy.resources.limits.memory // .mem_limit) | bytes(1))
+		memory: ((.deploy.resources.limits.memory // .mem_limit) | bytes(1)),
+		one_shot: (.restart | IN("no", false)),
+		ends: (if .restart == null and .deploy.restart_policy == null then null
+			else .restart == false or (.restart // "" | test("^(no|on-failure)(:|$)")) end)
 	};
+
+# Of a service that says nothing, one for which somebody waits to start goes on, and so does one with ports.
+def silent_ends:
+	[.containers[] | .waits[].name, .from[].name] as $needed
+	| .containers[] |= (if .ends != null then . else
+		.ends = ((.name | IN($needed[]) | not) and all(.raw.ports, .raw.expose, .raw.healthcheck; . == null or . == [])) end);
 
 def compose_model:
 	{
@@ -125,7 +192,8 @@ def compose_model:
 		set_condition: "condition: service_completed_successfully", set_ro: "read_only: true (in the short form :ro)",
 		set_path: "target", set_entry: "entrypoint", set_command: "command", set_depends: "depends_on",
 		thing: "service"
-	};
+	}
+	| silent_ends;
 
 def k8s_container($init):
 	. as $raw
@@ -137,16 +205,21 @@ def k8s_container($init):
 		}],
 		from: [], waits: [], entry: (.command | words), command: (.args | words),
 		environment: ([.env | list[] | { key: .name, value }] | from_entries),
-		user: "", memory: (.resources.limits.memory | bytes(1))
+		user: "", memory: (.resources.limits.memory | bytes(1)),
+		ends: ($init and .restartPolicy != "Always"), sidecar: ($init and .restartPolicy == "Always")
 	};
 
 def k8s_model($object; $spec):
-	{
+	# Nobody can write these, with readOnly or without.
+	[$spec.volumes | list[] | select(.configMap or .secret or .projected or .downwardAPI or .image) | .name] as $given
+	| {
 		kind: "k8s", where: "\($object.kind)/\($object.metadata.name // $object.metadata.generateName // "?")",
 		raw: $spec, $object,
 		volumes: [($spec.volumes | list[] | .name), ($object.spec.volumeClaimTemplates? | list[] | .metadata.name)],
 		containers: ([$spec.initContainers | list[] | k8s_container(true)] +
-			[$spec.containers | list[] | k8s_container(false)]),
+			[$spec.containers | list[] | k8s_container(false)]
+			| map(.mounts[] |= (.given = (.name | IN($given[]))))),
+		success: null, end: [],
 		set_ro: "readOnly: true", set_path: "mountPath", set_entry: "command", set_command: "args", thing: "container"
 	};
 

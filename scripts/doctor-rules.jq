@@ -20,6 +20,7 @@ def issue($repo; $number): "https://github.com/\($repo)/issues/\($number)";
 def rules:
 	{
 		"ecs-no-data": ["warning", "no container fills a volume for another one", bind_docs],
+		"ecs-not-decant": ["warning", "a container fills a volume for others with something else than decant", bind_docs],
 		"ecs-essential": ["error", "a container whose end others wait for is essential", issue("boto/boto3"; 2436)],
 		"ecs-depends-on": ["error", "a consumer does not wait for the data container itself", issue("aws/amazon-ecs-agent"; 2579)],
 		"ecs-condition": ["error", "a consumer waits for something else than SUCCESS", dependency_docs],
@@ -62,13 +63,14 @@ def rules:
 		"ecs-output-field": ["warning", "a field that describe-task-definition prints and register-task-definition refuses", issue("aws/aws-cli"; 5882)],
 
 		"compose-no-data": ["warning", "no service fills a volume for another one", compose_docs + "volumes/"],
+		"compose-not-decant": ["warning", "a service fills a volume for others with something else than decant", compose_docs + "volumes/"],
 		"compose-depends-on": ["error", "a consumer does not wait for the data service itself", services_docs + "#depends_on"],
 		"compose-condition": ["error", "a consumer waits for something else than completion with success", services_docs + "#depends_on"],
 		"compose-required": ["warning", "a consumer starts without the data service, too", services_docs + "#depends_on"],
 		"compose-depends-on-unknown": ["error", "depends_on names a service that is not there", services_docs + "#depends_on"],
 		"compose-depends-on-cycle": ["error", "services wait for each other", services_docs + "#depends_on"],
 		"compose-profiles": ["error", "the data service is off in a profile in which a consumer is on", issue("docker/compose"; 12900)],
-		"compose-restart": ["error", "the data service is started again after success", services_docs + "#restart"],
+		"compose-restart": ["error", "a service whose end others wait for is started again after success", services_docs + "#restart"],
 		"compose-replicas": ["warning", "several data containers fill one volume", services_docs + "#scale"],
 		"compose-read-only": ["warning", "a consumer may write what it only has to read", services_docs + "#volumes"],
 		"compose-nocopy": ["warning", "files of the consumer's image may get into the volume", issue("moby/moby"; 43068)],
@@ -89,6 +91,7 @@ def rules:
 		"compose-user-name": ["warning", "the data service's user is a name", services_docs + "#user"],
 
 		"k8s-no-data": ["warning", "no init container fills a volume for a container", init_docs],
+		"k8s-not-decant": ["warning", "an init container fills a volume for others with something else than decant", init_docs],
 		"k8s-init-container": ["error", "the data container starts together with its consumers", init_docs],
 		"k8s-order": ["error", "an init container that reads the volume comes before the data container", init_docs],
 		"k8s-sidecar": ["error", "the data container is a sidecar, for which nobody waits", k8s_docs + "concepts/workloads/pods/sidecar-containers/"],

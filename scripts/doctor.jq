@@ -9,7 +9,7 @@ def examine:
 	elif $data != "" and all(.data == []) then error({ why: "no container or service \($data) in it" })
 	else
 		# A file may have other pods beside the one with the data.
-		(select(all(.data == [])) | .[0]
+		(select(all(.data == [] and .unsure == [])) | .[0]
 			| finding(if .where == "" then .kind | if . == "ecs" then "task" else "services" end else .where end;
 				"\(.kind)-no-data"; "nothing to check but names: mount one volume in both, or name the \(.thing) with --data")),
 		(.[] | if .kind == "ecs" then ecs_rules elif .kind == "compose" then compose_rules else k8s_rules end)

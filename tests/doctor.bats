@@ -71,7 +71,7 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 	rm -f form.*
 	cat >want
 	{
-		printf 'def data: %s; def web: %s;\n' "$data" "$web"
+		printf 'def data: %s; def web: %s; def fonts: %s; %s\n' "$data" "$web" "$fonts" "${more:-}"
 		# What is several documents, as in k8s.jq, is a file of several, too.
 		sed 's/^[^ ]* \(.*\)/(\1)/; $!s/$/,/' want
 	} >forms.jq
@@ -86,15 +86,15 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 }
 
 @test "the same mistakes are found in other forms in a task definition" {
-	data='.containerDefinitions[0]' web='.containerDefinitions[1]'
+	data='.containerDefinitions[0]' web='.containerDefinitions[1]' fonts='.containerDefinitions[2]'
 	# Whoever is waited for to end, not only the data container. A second writer, that nobody calls data.
 	finds ecs <<-'END'
-		ecs-essential .containerDefinitions += [{name: "migrate", image: "a@sha256:0"}] | web.dependsOn += [{containerName: "migrate", condition: "SUCCESS"}]
-		none .containerDefinitions += [{name: "migrate", image: "a@sha256:0", essential: false}] | web.dependsOn += [{containerName: "migrate", condition: "SUCCESS"}]
-		none .containerDefinitions += [{name: "agent", image: "a@sha256:0"}] | web.dependsOn += [{containerName: "agent", condition: "START"}]
-		ecs-second-writer .containerDefinitions += [data | .name = "fonts" | .image = "a@sha256:0"] | web.dependsOn += [{containerName: "fonts", condition: "SUCCESS"}]
-		none .containerDefinitions += [data | .name = "owner" | .image = "a@sha256:0"] | data.dependsOn = [{containerName: "owner", condition: "SUCCESS"}]
-		ecs-read-only .containerDefinitions += [data | .name = "gzip" | .image = "a@sha256:0" | .dependsOn = [{containerName: "data", condition: "SUCCESS"}]] | web.dependsOn += [{containerName: "gzip", condition: "SUCCESS"}]
+		ecs-essential .containerDefinitions += [{name: "migrate", image: "a:1"}] | web.dependsOn += [{containerName: "migrate", condition: "SUCCESS"}]
+		none .containerDefinitions += [{name: "migrate", image: "a:1", essential: false}] | web.dependsOn += [{containerName: "migrate", condition: "SUCCESS"}]
+		none .containerDefinitions += [{name: "agent", image: "a:1"}] | web.dependsOn += [{containerName: "agent", condition: "START"}]
+		ecs-second-writer .containerDefinitions += [data | .name = "fonts" | .image = "a:1"] | web.dependsOn += [{containerName: "fonts", condition: "SUCCESS"}]
+		none .containerDefinitions += [data | .name = "owner" | .image = "a:1"] | data.dependsOn = [{containerName: "owner", condition: "SUCCESS"}]
+		ecs-read-only .containerDefinitions += [data | .name = "gzip" | .image = "a:1" | .dependsOn = [{containerName: "data", condition: "SUCCESS"}]] | web.dependsOn += [{containerName: "gzip", condition: "SUCCESS"}]
 		ecs-depends-on web |= (del(.mountPoints, .dependsOn) | .volumesFrom = [{sourceContainer: "data", readOnly: true}])
 		ecs-read-only web |= (del(.mountPoints) | .volumesFrom = [{sourceContainer: "data"}])
 		ecs-condition web.dependsOn[0].condition = "success"
@@ -112,6 +112,40 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		ecs-entry-point data.entryPoint = ["/usr/bin/decanter"]
 		none data.entryPoint = ["/decant-then-chown.sh"]
 		ecs-entry-point data.entryPoint = ["/decant-pack"]
+		ecs-second-writer .containerDefinitions += [data | .name = "data2"]
+		none .volumes += [{name: "logs"}] | web.mountPoints += [{sourceVolume: "logs", containerPath: "/log"}] | .containerDefinitions += [web | .name = "logs" | .mountPoints = [{sourceVolume: "logs", containerPath: "/log", readOnly: true}]]
+		ecs-no-data .volumes += [{name: "logs"}] | web |= (del(.dependsOn) | .mountPoints = [{sourceVolume: "logs", containerPath: "/log"}]) | data = (web | .name = "logs" | .mountPoints[0].readOnly = true)
+	END
+	# A volume of its own for each, and a name that says nothing.
+	more='def add: .volumes += [{name: "fonts"}] | .containerDefinitions += [data | .name = "fonts" | .image |= sub("handbook-data"; "fonts")
+			| .mountPoints = [{sourceVolume: "fonts", containerPath: "/fonts"}]]
+		| web.volumesFrom = [{sourceContainer: "fonts", readOnly: true}] | web.dependsOn += [{containerName: "fonts", condition: "SUCCESS"}];
+		def alone: add | data = fonts | del(fonts, web.mountPoints, web.dependsOn[0]);' finds ecs <<-'END'
+		none add
+		ecs-condition add | web.dependsOn[1].condition = "COMPLETE"
+		ecs-condition add | web.dependsOn[1].condition = "START"
+		ecs-depends-on add | del(web.dependsOn[1])
+		ecs-depends-on alone | del(web.dependsOn)
+		ecs-depends-on add | del(web.dependsOn[1], web.volumesFrom) | web.mountPoints += [fonts.mountPoints[0] | .readOnly = true]
+		ecs-essential add | del(fonts.essential)
+		ecs-image-pinned add | fonts.image = "fonts:latest"
+		ecs-start-timeout add | del(fonts.startTimeout)
+		ecs-read-only add | del(web.volumesFrom[0].readOnly)
+		ecs-data-read-only alone | data.mountPoints[0].readOnly = true | web.mountPoints = data.mountPoints | del(web.volumesFrom)
+		ecs-not-decant add | fonts.entryPoint = ["sleep"]
+		ecs-entry-point add | fonts.entryPoint = ["sleep"] | fonts.name = "fonts-data" | web.dependsOn[1].containerName = "fonts-data" | web.volumesFrom[0].sourceContainer = "fonts-data"
+		none add | fonts.command = ["rake", "db:migrate"] | web |= (del(.volumesFrom) | .mountPoints += [{sourceVolume: "fonts", containerPath: "/fonts"}])
+		none add | fonts.command = ["--repo=https://example.org"] | del(web.volumesFrom, web.dependsOn[1])
+	END
+	# Through which access point is not where the files are.
+	more='def efs: .volumes = [("1", "2") | {name: "v\(.)", efsVolumeConfiguration: {fileSystemId: "fs-1", transitEncryption: "ENABLED", authorizationConfig: {accessPointId: "fsap-\(.)"}}}]
+		| data.mountPoints[0].sourceVolume = "v1" | web.mountPoints[0].sourceVolume = "v2";' finds ecs <<-'END'
+		none efs
+		ecs-depends-on efs | del(web.dependsOn)
+		none efs | .volumes[].efsVolumeConfiguration |= (del(.authorizationConfig) | .rootDirectory = "/site") | .volumes[1].efsVolumeConfiguration.rootDirectory = "/site/"
+		none efs | .volumes[].efsVolumeConfiguration |= del(.authorizationConfig) | .volumes[0].efsVolumeConfiguration.rootDirectory = "/site" | data.mountPoints[0].containerPath = "/srv/pages/site"
+		none efs | web.mountPoints = [data.mountPoints[0] + {readOnly: true}, {sourceVolume: "v2", containerPath: "/uploads"}]
+		ecs-volume-unused efs | .volumes[1].efsVolumeConfiguration.fileSystemId = "fs-2"
 	END
 	# Without the option nothing says that this is for Fargate.
 	finds ecs <<-'END'
@@ -133,7 +167,7 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 }
 
 @test "the same mistakes are found in other forms in a compose file" {
-	data=.services.data web=.services.web
+	data=.services.data web=.services.web fonts=.services.fonts
 	finds compose <<-'END'
 		compose-restart data.restart = "always"
 		compose-restart data.deploy.restart_policy = {}
@@ -149,6 +183,53 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		compose-second-writer .services.fonts = (data | .image = "fonts" | .volumes[0].volume.nocopy = true) | web.depends_on.fonts = web.depends_on.data
 		none .services.owner = (data | .image = "owner") | data.depends_on.owner = web.depends_on.data
 		compose-read-only web |= (del(.volumes) | .volumes_from = ["data"])
+		compose-restart .services.migrate = {image: "a", restart: "always"} | web.depends_on.migrate = web.depends_on.data
+		compose-image-pinned data.image = "user/site-data:1"
+		none data.image = "site-data:1" | web.image = "user/site:1"
+		none data.volumes = ["${V:-${W:-pages}}:/srv/pages"] | web.volumes = ["${V:-${W:-pages}}:/srv/pages:ro,nocopy"]
+		compose-read-only data.volumes = ["${V:-pages}:/srv/pages"] | web.volumes = ["${V:-pages}:/srv/pages:nocopy"]
+		none web.volumes = [{type: "volume", source: "pages", target: "/css", read_only: true, volume: {nocopy: true, subpath: "css"}}]
+		compose-depends-on del(web.depends_on) | web.volumes = [{type: "volume", source: "pages", target: "/css", read_only: true, volume: {nocopy: true, subpath: "css/"}}]
+		compose-volume-unused data.volumes = ["./pages:/srv/pages"] | web.volumes = [".:/srv:ro"]
+		compose-second-writer .services.data2 = (data | .volumes[0].volume.nocopy = true)
+		compose-no-data .services |= {app: {image: "app", volumes: ["pages:/srv/pages"]}, web: (.web | .depends_on = ["app"])}
+	END
+	more='def add: .volumes.fonts = null | fonts = (data | .image = "fonts" | .volumes[0] += {source: "fonts", target: "/fonts"})
+		| web.depends_on.fonts = web.depends_on.data | web.volumes += ["fonts:/fonts:ro,nocopy"];' finds compose <<-'END'
+		none add
+		compose-restart add | fonts.restart = "always"
+		compose-condition add | web.depends_on.fonts.condition = "service_started" | del(data, web.depends_on.data) | web.volumes |= .[1:]
+		compose-depends-on add | del(web.depends_on.fonts)
+		compose-image-pinned add | fonts.image = "user/fonts"
+		compose-nocopy add | web.volumes[1] = "fonts:/fonts:ro"
+		compose-not-decant add | fonts.entrypoint = "sleep"
+	END
+}
+
+@test "the same mistakes are found in other forms in a pod" {
+	local pod='.[1].spec.template.spec'
+	data="$pod.initContainers[0]" web="$pod.containers[0]" fonts="$pod.initContainers[1]"
+	finds k8s <<-'END'
+		none web.volumeMounts[0] += {subPath: "css", mountPath: "/css"}
+		k8s-volume-unused data.volumeMounts[0].subPath = "a" | web.volumeMounts[0].subPath = "b"
+		k8s-init-container,k8s-read-only .[1].spec.template.spec |= (.containers += .initContainers | del(.initContainers)) | del(web.volumeMounts[0].readOnly)
+		k8s-no-data .[1].spec.template.spec |= (.containers += .initContainers | del(.initContainers) | .containers[1] |= (.name = "data-api" | .image = "api:1")) | del(web.volumeMounts[0].readOnly)
+		none .[1].spec.template.spec |= (.volumes += [{name: "conf", configMap: {name: "conf"}}] | .initContainers += [{name: "wait", image: "a:1", volumeMounts: [{name: "conf", mountPath: "/c"}]}] | .containers[0].volumeMounts += [{name: "conf", mountPath: "/c"}])
+	END
+	more="def add: $pod.volumes += [{name: \"fonts\", emptyDir: {}}] | $pod.initContainers += [data | .name = \"fonts\" | .image |= sub(\"handbook-data\"; \"fonts\")
+			| .volumeMounts[0] |= (.name = \"fonts\" | .mountPath = \"/fonts\")]
+		| web.volumeMounts += [{name: \"fonts\", mountPath: \"/fonts\", readOnly: true}];" finds k8s <<-'END'
+		none add
+		k8s-read-only add | del(web.volumeMounts[2].readOnly)
+		k8s-image-pinned add | fonts.image = "fonts:1"
+		k8s-termination-message add | del(fonts.terminationMessagePolicy)
+		k8s-not-decant add | fonts.restartPolicy = "Always"
+		k8s-not-decant add | fonts.restartPolicy = "Always" | fonts.command = ["sleep"]
+		k8s-sidecar add | fonts.restartPolicy = "Always" | fonts.name = "fonts-data"
+		none add | fonts.command = ["sleep"] | del(web.volumeMounts[2].readOnly)
+	END
+	finds k8s --dest /srv/pages --size 90000000 <<-'END'
+		none .[1].spec.template.spec |= (.volumes += [{name: "fonts", emptyDir: {sizeLimit: "1Mi"}}] | .initContainers += [.initContainers[0] | .name = "fonts-data" | .volumeMounts[0] |= (.name = "fonts" | .mountPath = "/fonts")] | .containers[0].volumeMounts += [{name: "fonts", mountPath: "/fonts", readOnly: true}])
 	END
 }
 
@@ -227,7 +308,7 @@ bad_files() {
 }
 
 @test "--data names a data container that nothing else gives away" {
-	jq '.containerDefinitions[0] |= (.name = "filler" | .image = "filler@sha256:0")
+	jq '.containerDefinitions[0] |= (.name = "filler" | .image = "filler:1")
 		| .containerDefinitions[1] |= (del(.dependsOn) | .mountPoints[0].readOnly = false)' "$fixtures/ecs.json" >task.json
 	run -0 "$doctor" task.json
 	[[ $output == *ecs-no-data* ]]
