@@ -125,5 +125,52 @@ def common_unsure:
 	| .unsure[].name as $name
 	| finding($model | at($name); "\($kind)-not-decant"; "others read what it writes, and it is not checked, for it runs something else: name it with --data if decant should do this");
 
+# Of two mounts at one path an engine takes one, or refuses both; so does the API.
+def common_mounts:
+	.kind as $kind
+	| . as $model
+	| [.data[] | .filled[]] as $filled
+	| .containers[] | . as $one
+	| ($model | at($one.name)) as $where
+	| [
+		(.mounts[] | { path, id, from: null }), (.tmpfs[] | { path: ., id: null, from: null }),
+		(.from[].name as $name | $model.containers[] | select(.name == $name) | .mounts[] | { path, id, from: $name })
+	]
+	| map(select(.path != "") | .path |= sub("(?<=.)/+$"; "")) | group_by(.path)[]
+	| .[0].path as $path
+	| (select(map(select(.from == null)) | length > 1)
+		| finding($where; "\($kind)-mount-twice"; "two of its mounts are at \($path): remove one")),
+	# The same volume may come by both ways.
+	(select(map(select(.from == null)) | length < 2)
+		| map(select(.from != null and (.id | meets($filled)))) as $brought
+		| select($brought != [] and (map(.id) | unique | length > 1))
+		| finding($where; "\($kind)-mount-twice"; "something else is mounted at \($path), where it takes a volume from \($brought[0].from): remove one"));
+
+# What a registry would take; the letters of a digest are as many as its algorithm says.
+def image_name:
+	test("^([A-Za-z0-9.-]+(:[0-9]+)?/|\\[[0-9A-Fa-f:]+\\](:[0-9]+)?/)?[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*"
+		+ "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$");
+
+def common_image_names:
+	.kind as $kind
+	| . as $model
+	| [.data[] | .name, .consumers[].name] as $used
+	| .containers[] | .name as $name
+	| (.image | select(. != "" and (placeholder or test("…|\\.\\.\\.") or image_name | not))
+		| finding($model | at($name); "\($kind)-image"; "\(tojson) is no name of an image: write NAME:TAG, or NAME@sha256: with 64 of 0-9a-f")),
+	# What comes without may be a patch, or a file that goes over another.
+	(select(.image == "" and ($kind == "ecs" or (($name | IN($used[])) and all(.raw.build, .raw.extends, .raw.provider; . == null))))
+		| finding($model | at($name); "\($kind)-image"; "there is none: set image"));
+
+# In a compose file the names are keys.
+def common_twice:
+	.kind as $kind
+	| . as $model
+	| def twice: group_by(.)[] | select(length > 1) | .[0];
+	([.containers[].name] | twice as $name
+		| finding($model | at($name); "\($kind)-name-twice"; "two containers have this name: rename one")),
+	([.raw.volumes | list[] | .name // empty] | twice as $name
+		| finding($model | at("volume \($name)"); "\($kind)-name-twice"; "two volumes have this name: rename one"));
+
 def common:
-	common_data, common_consumers, common_unsure, common_paths, common_images, common_names;
+	common_data, common_consumers, common_unsure, common_paths, common_mounts, common_images, common_image_names, common_names;

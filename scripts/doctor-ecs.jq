@@ -19,6 +19,8 @@ def fits_fargate($cpu; $memory):
 		else $memory >= .[0] and $memory <= .[1] and ($memory - .[0]) % .[2] == 0 end
 	end;
 
+def set: . != null and . != false and . != [];
+
 def fargate_rules:
 	.raw as $task
 	| (($task.cpu // "" | cpu_units) as $cpu | ($task.memory | bytes(1048576)) as $memory
@@ -28,8 +30,17 @@ def fargate_rules:
 	(select($task.networkMode != "awsvpc") | finding("task"; "ecs-network-mode"; "set \"networkMode\": \"awsvpc\"")),
 	(.containers[] | .name as $name | .raw | to_entries[]
 		| select((.key | IN("disableNetworking", "dnsSearchDomains", "dnsServers", "dockerSecurityOptions", "extraHosts", "links", "privileged"))
-			and (.value | . != null and . != false and . != []))
+			and (.value | set))
 		| finding($name; "ecs-fargate-parameter"; "remove \(.key)")),
+	(.containers[] | .name as $name | .raw.linuxParameters // {} | to_entries[]
+		| select((.key | IN("devices", "sharedMemorySize", "maxSwap", "swappiness")) and (.value | set))
+		| finding($name; "ecs-fargate-parameter"; "remove \(.key) of linuxParameters")),
+	(.containers[] | .name as $name | [.raw.linuxParameters.capabilities.add | list[] | select(. != "SYS_PTRACE")] | select(. != [])
+		| finding($name; "ecs-fargate-parameter"; "remove \(join(", ")) of capabilities.add, where only SYS_PTRACE can stand")),
+	($task | to_entries[] | select((.key | IN("placementConstraints", "ipcMode")) and (.value | set))
+		| finding("task"; "ecs-fargate-parameter"; "remove \(.key)")),
+	(select($task.pidMode == "host")
+		| finding("task"; "ecs-fargate-parameter"; "remove pidMode, or set \"task\"")),
 	(.containers[] | select(.raw.startTimeout != null and (.raw.startTimeout < 2 or .raw.startTimeout > 120))
 		| finding(.name; "ecs-start-timeout-range"; "\(.raw.startTimeout): set 2 to 120")),
 	(.containers[] | select(.raw.stopTimeout != null and (.raw.stopTimeout < 2 or .raw.stopTimeout > 120))
@@ -50,8 +61,10 @@ def ecs_rules:
 	| .raw as $task
 	| ([$task.requiresCompatibilities | list[], (if $task.requiresCompatibilities == null then $task.compatibilities | list[] else empty end)]
 		| any(. == "FARGATE") or $fargate) as $fargate
-	| common, common_waits,
+	| common, common_waits, common_twice,
 	(if $fargate then fargate_rules else empty end),
+	(select(.containers != [] and all(.containers[]; .raw.essential == false))
+		| finding("task"; "ecs-no-essential"; "ECS wants one essential container at least: remove \"essential\": false of the app")),
 	(.data[] | select(.raw.essential != false)
 		| finding(.name; "ecs-essential"; "it ends, and would end the task: set \"essential\": false")),
 	(.containers[] | select(.raw.essential != false) | .name as $name
@@ -88,6 +101,6 @@ def ecs_rules:
 		(select($auth.accessPointId != null and (.rootDirectory // "/") != "/")
 			| finding("volume \($name)"; "ecs-efs-root"; "the access point has its own: remove rootDirectory"))),
 	(select(.described | not)
-		| [$task | keys[] | select(IN("taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt", "registeredBy", "deregisteredAt"))]
+		| [$task | keys[] | select(IN("taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt", "registeredBy", "deregisteredAt", "deleteRequestedAt"))]
 		| select(length > 0)
 		| finding("task"; "ecs-output-field"; "remove \(join(", ")) before registering"));

@@ -13,7 +13,10 @@ def k8s_rules:
 	. as $model
 	| .raw as $spec
 	| (.raw.securityContext // {}) as $pod
-	| common,
+	| common, common_twice,
+	([$model.object | select(.kind == "StatefulSet") | .spec.volumeClaimTemplates | list[] | .metadata.name] as $claimed
+		| $spec.volumes | list[] | .name | select(IN($claimed[])) | . as $name
+		| finding($model | at("volume \($name)"); "k8s-volume-shadowed"; "the claim of volumeClaimTemplates with this name takes its place: remove one, or rename it")),
 	(.containers[] | select(.init and .raw.restartPolicy != "Always") | . as $one
 		| [.raw | keys[] | select(IN("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"))] | select(length > 0)
 		| finding($model | at($one.name); "k8s-init-probe"; "remove \(join(", "))")),

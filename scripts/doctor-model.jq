@@ -73,7 +73,7 @@ def cycle($edges):
 # ---- one model for all three ------------------------------------------------------------------------
 # {kind, where, containers, volumes, words}. A container: name, image, mounts [{id, name, path, ro}],
 # from [{name, ro}], waits [{name, condition}], entry, command, environment, user, memory (bytes),
-# ends (nothing says that it goes on), one_shot (something says that it ends), raw.
+# tmpfs [path], ends (nothing says that it goes on), one_shot (something says that it ends), raw.
 # id is the same for two mounts that show the same files, and a path below the other's for one that shows
 # some of them. A mount that is `given` has files that nobody can write.
 
@@ -97,6 +97,7 @@ def ecs_container:
 		entry: (.entryPoint | words), command: (.command | words),
 		environment: ([.environment | list[] | { key: .name, value }] | from_entries),
 		user: (.user // "" | tostring), memory: (.memory | bytes(1048576)),
+		tmpfs: [.linuxParameters.tmpfs | list[] | .containerPath // ""],
 		one_shot: (.startTimeout != null),
 		ends: (.essential == false and .restartPolicy.enabled != true and
 			all(.portMappings, .healthCheck; . == null or . == []))
@@ -173,6 +174,7 @@ def compose_service($name):
 			[list[] | split("=") | { key: .[0], value: (.[1:] | join("=")) }] | from_entries end),
 		user: (.user // "" | tostring),
 		memory: ((.deploy.resources.limits.memory // .mem_limit) | bytes(1)),
+		tmpfs: [.tmpfs | list[] | strings | parts[0]],
 		one_shot: (.restart | IN("no", false)),
 		ends: (if .restart == null and .deploy.restart_policy == null then null
 			else .restart == false or (.restart // "" | test("^(no|on-failure)(:|$)")) end)
@@ -205,7 +207,7 @@ def k8s_container($init):
 		}],
 		from: [], waits: [], entry: (.command | words), command: (.args | words),
 		environment: ([.env | list[] | { key: .name, value }] | from_entries),
-		user: "", memory: (.resources.limits.memory | bytes(1)),
+		user: "", memory: (.resources.limits.memory | bytes(1)), tmpfs: [],
 		ends: ($init and .restartPolicy != "Always"), sidecar: ($init and .restartPolicy == "Always")
 	};
 

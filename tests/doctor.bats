@@ -113,6 +113,20 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		none data.entryPoint = ["/decant-then-chown.sh"]
 		ecs-entry-point data.entryPoint = ["/decant-pack"]
 		ecs-second-writer .containerDefinitions += [data | .name = "data2"]
+		ecs-mount-twice web.mountPoints += web.mountPoints
+		ecs-mount-twice web.linuxParameters.tmpfs = [{containerPath: "/srv/pages", size: 1}]
+		ecs-image del(web.image)
+		ecs-image web.image = "Handbook-web:1"
+		ecs-image web.image = "web@sha256:5f70"
+		ecs-name-twice .volumes += .volumes
+		ecs-output-field .deleteRequestedAt = 1
+		ecs-fargate-parameter .placementConstraints = [{type: "memberOf", expression: "a"}]
+		ecs-fargate-parameter .pidMode = "host"
+		ecs-fargate-parameter .ipcMode = "task"
+		ecs-fargate-parameter web.linuxParameters.devices = [{hostPath: "/dev/fuse"}]
+		ecs-fargate-parameter web.linuxParameters.sharedMemorySize = 64
+		ecs-fargate-parameter web.linuxParameters.capabilities.add = ["SYS_PTRACE", "NET_ADMIN"]
+		none web.linuxParameters = {capabilities: {add: ["SYS_PTRACE"], drop: ["ALL"]}, devices: [], initProcessEnabled: true} | .pidMode = "task" | .placementConstraints = []
 		none .volumes += [{name: "logs"}] | web.mountPoints += [{sourceVolume: "logs", containerPath: "/log"}] | .containerDefinitions += [web | .name = "logs" | .mountPoints = [{sourceVolume: "logs", containerPath: "/log", readOnly: true}]]
 		ecs-no-data .volumes += [{name: "logs"}] | web |= (del(.dependsOn) | .mountPoints = [{sourceVolume: "logs", containerPath: "/log"}]) | data = (web | .name = "logs" | .mountPoints[0].readOnly = true)
 	END
@@ -132,6 +146,7 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		ecs-start-timeout add | del(fonts.startTimeout)
 		ecs-read-only add | del(web.volumesFrom[0].readOnly)
 		ecs-data-read-only alone | data.mountPoints[0].readOnly = true | web.mountPoints = data.mountPoints | del(web.volumesFrom)
+		ecs-mount-twice add | fonts.mountPoints[0].containerPath = "/srv/pages/../pages" | fonts.mountPoints[0].containerPath = "/srv/pages"
 		ecs-not-decant add | fonts.entryPoint = ["sleep"]
 		ecs-entry-point add | fonts.entryPoint = ["sleep"] | fonts.name = "fonts-data" | web.dependsOn[1].containerName = "fonts-data" | web.volumesFrom[0].sourceContainer = "fonts-data"
 		none add | fonts.command = ["rake", "db:migrate"] | web |= (del(.volumesFrom) | .mountPoints += [{sourceVolume: "fonts", containerPath: "/fonts"}])
@@ -191,6 +206,8 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		none web.volumes = [{type: "volume", source: "pages", target: "/css", read_only: true, volume: {nocopy: true, subpath: "css"}}]
 		compose-depends-on del(web.depends_on) | web.volumes = [{type: "volume", source: "pages", target: "/css", read_only: true, volume: {nocopy: true, subpath: "css/"}}]
 		compose-volume-unused data.volumes = ["./pages:/srv/pages"] | web.volumes = [".:/srv:ro"]
+		compose-mount-twice web.tmpfs = ["/srv/pages:size=1m"]
+		compose-mount-twice .volumes.own = null | web.volumes_from = ["data:ro"] | web.volumes = ["own:/srv/pages"]
 		compose-second-writer .services.data2 = (data | .volumes[0].volume.nocopy = true)
 		compose-no-data .services |= {app: {image: "app", volumes: ["pages:/srv/pages"]}, web: (.web | .depends_on = ["app"])}
 	END
@@ -214,6 +231,10 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		k8s-volume-unused data.volumeMounts[0].subPath = "a" | web.volumeMounts[0].subPath = "b"
 		k8s-init-container,k8s-read-only .[1].spec.template.spec |= (.containers += .initContainers | del(.initContainers)) | del(web.volumeMounts[0].readOnly)
 		k8s-no-data .[1].spec.template.spec |= (.containers += .initContainers | del(.initContainers) | .containers[1] |= (.name = "data-api" | .image = "api:1")) | del(web.volumeMounts[0].readOnly)
+		k8s-mount-twice web.volumeMounts += [web.volumeMounts[0]]
+		k8s-name-twice .[1].spec.template.spec.volumes += [{name: "tmp", emptyDir: {}}]
+		k8s-image data.image = "registry.example/data@sha256:DIGEST"
+		k8s-no-data .[1] = {kind: "Deployment", metadata: {name: "patch"}, spec: {template: {spec: {containers: [{name: "web"}]}}}}
 		none .[1].spec.template.spec |= (.volumes += [{name: "conf", configMap: {name: "conf"}}] | .initContainers += [{name: "wait", image: "a:1", volumeMounts: [{name: "conf", mountPath: "/c"}]}] | .containers[0].volumeMounts += [{name: "conf", mountPath: "/c"}])
 	END
 	more="def add: $pod.volumes += [{name: \"fonts\", emptyDir: {}}] | $pod.initContainers += [data | .name = \"fonts\" | .image |= sub(\"handbook-data\"; \"fonts\")
