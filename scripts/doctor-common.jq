@@ -42,7 +42,8 @@ def common_data:
 		| finding($where; "\($kind)-memory"; "give it 32 MiB or more")),
 	(select(.user != "" and (.user | test("^[0-9]+(:[0-9]+)?$") or placeholder | not))
 		| finding($where; "\($kind)-user-name"; "a data image need not have a user \"\(.user)\": write UID:GID in numbers")),
-	(select(.consumers == [])
+	# What has no name yet may be the same volume.
+	(select(.consumers == [] and (any($model.containers[].mounts[].id; . != null and nothing_else) | not))
 		| finding($where; "\($kind)-volume-unused"; "mount the same volume in the \($model.thing) that reads it")),
 	(destination as $dest | select($dest != "" and .mounts != [] and
 		(any(.mounts[]; .path as $path | $dest == $path or ($dest | startswith($path + "/"))) | not))

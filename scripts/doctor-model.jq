@@ -30,6 +30,7 @@ def linked_path: test("^/(var/run|var/lock|bin|sbin|lib|lib32|lib64|libx32)(/|$)
 
 # A template's placeholder says nothing yet.
 def placeholder: test("[$<{]");
+def nothing_else: test("^(\\$\\{.*\\}|\\$\\w+|<.*>)/?$");
 def pinned: contains("@sha256:") or placeholder;
 # docker pulls a name with a directory from Docker Hub; one without may be of an image that is made here.
 def from_registry: contains("/");
@@ -131,8 +132,11 @@ def ecs_model:
 # The parts of a short form. A variable's default, as in ${NAME:-default}, has a colon that divides nothing.
 def parts: [scan("(?:\\$\\{(?:[^{}]|\\{[^{}]*\\})*\\}|[^:])+")];
 
-# Directories of the host that are not the same show different files, as far as anybody means it.
-def source_id: if test("^[./~$]") then rtrimstr("/") + "/" else . end;
+# What a variable is by default stands for it. Directories of the host that are not the same show different files, as
+# far as anybody means it.
+def source_id:
+	sub("^\\$\\{[A-Za-z0-9_]+:?-(?<default>[^{}]+)\\}$"; .default)
+	| if test("^[./~$]") then rtrimstr("/") + "/" else . end;
 
 # One entry of a service's volumes, in its short or its long form.
 def compose_mount:

@@ -202,6 +202,10 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		compose-image-pinned data.image = "user/site-data:1"
 		none data.image = "site-data:1" | web.image = "user/site:1"
 		none data.volumes = ["${V:-${W:-pages}}:/srv/pages"] | web.volumes = ["${V:-${W:-pages}}:/srv/pages:ro,nocopy"]
+		none web.volumes = ["${V:-pages}:/srv/pages:ro,nocopy"]
+		compose-depends-on web.volumes = ["${V-pages}:/srv/pages:ro,nocopy"] | del(web.depends_on)
+		none web.volumes = ["${V}:/srv/pages:ro,nocopy"] | data.volumes[0].source = "pages"
+		compose-volume-unused web.volumes = ["${HOME}/.cache:/cache", "${D:-./pages}:/srv/pages:ro"]
 		compose-read-only data.volumes = ["${V:-pages}:/srv/pages"] | web.volumes = ["${V:-pages}:/srv/pages:nocopy"]
 		none web.volumes = [{type: "volume", source: "pages", target: "/css", read_only: true, volume: {nocopy: true, subpath: "css"}}]
 		compose-depends-on del(web.depends_on) | web.volumes = [{type: "volume", source: "pages", target: "/css", read_only: true, volume: {nocopy: true, subpath: "css/"}}]
