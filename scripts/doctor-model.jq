@@ -86,6 +86,10 @@ def meets($ids):
 # The names of those for whose end somebody waits.
 def awaited: .end as $ends | [.containers[].waits[] | select(.condition | IN($ends[])) | .name] | unique;
 
+# What waits for others to call goes on.
+def serves:
+	any(.portMappings, .ports, .expose, .healthCheck, .healthcheck, .livenessProbe, .readinessProbe; . != null and . != []);
+
 def ecs_container:
 	. as $raw
 	| {
@@ -100,8 +104,7 @@ def ecs_container:
 		user: (.user // "" | tostring), memory: (.memory | bytes(1048576)),
 		tmpfs: [.linuxParameters.tmpfs | list[] | .containerPath // ""],
 		one_shot: (.startTimeout != null),
-		ends: (.essential == false and .restartPolicy.enabled != true and
-			all(.portMappings, .healthCheck; . == null or . == []))
+		ends: (.essential == false and .restartPolicy.enabled != true and (serves | not))
 	};
 
 # Of a file system, volumes of any name and access point may show the same files.
@@ -188,7 +191,7 @@ def compose_service($name):
 def silent_ends:
 	[.containers[] | .waits[].name, .from[].name] as $needed
 	| .containers[] |= (if .ends != null then . else
-		.ends = ((.name | IN($needed[]) | not) and all(.raw.ports, .raw.expose, .raw.healthcheck; . == null or . == [])) end);
+		.ends = ((.name | IN($needed[]) | not) and (.raw | serves | not)) end);
 
 def compose_model:
 	{

@@ -37,13 +37,13 @@ def rank($model; $awaited):
 		if .init and $called and .mounts != [] then 1
 		elif .init and writes_shared($model) then 2
 		# A container that is meant to go on may have `data` in its name.
-		elif $called and (.init | not) and (only_writer($model) or (ends_in_data and writes_shared($model))) then 3
+		elif $called and (.init or (.raw | serves) | not) and (only_writer($model) or (ends_in_data and writes_shared($model))) then 3
 		else null end
 	elif $name | IN($awaited[]) then
 		if $called and (.mounts != [] or shares($model)) then 1
 		elif writes_shared($model) or only_readers($model) or any(others($model).from[]; .name == $name) then 2
 		else null end
-	elif $called and (.ends or ends_in_data) and shares($model) then 3
+	elif $called and (.ends or (ends_in_data and (.raw | serves | not))) and shares($model) then 3
 	elif .ends and (taken_from($model) or (.one_shot and only_writer($model))) then 4
 	elif .ends and only_writer($model) then 5
 	else null end;

@@ -235,6 +235,7 @@ finds() { # KIND ARGUMENT... (standard input: RULES JQ-PROGRAM)
 		k8s-volume-unused data.volumeMounts[0].subPath = "a" | web.volumeMounts[0].subPath = "b"
 		k8s-init-container,k8s-read-only .[1].spec.template.spec |= (.containers += .initContainers | del(.initContainers)) | del(web.volumeMounts[0].readOnly)
 		k8s-no-data .[1].spec.template.spec |= (.containers += .initContainers | del(.initContainers) | .containers[1] |= (.name = "data-api" | .image = "api:1")) | del(web.volumeMounts[0].readOnly)
+		none .[1].spec.template.spec.containers |= . + [.[0] | .name = "data-api" | .ports = [{containerPort: 1}] | .volumeMounts = [.volumeMounts[1]]] | web.volumeMounts[1].readOnly = true
 		k8s-mount-twice web.volumeMounts += [web.volumeMounts[0]]
 		k8s-name-twice .[1].spec.template.spec.volumes += [{name: "tmp", emptyDir: {}}]
 		k8s-image data.image = "registry.example/data@sha256:DIGEST"
