@@ -44,7 +44,7 @@ part_fill() {
 part_one() {
 	fillers='decant tar bsdtar unsquashfs casync erofs busybox rsync'
 	threads=1
-	for quota in icons:100 docs:100 docs:25; do
+	for quota in icons:100 docs:100 icons:25 docs:25; do
 		data=${quota%:*}
 		percent=${quota#*:}
 		# shellcheck disable=SC2086
