@@ -283,12 +283,12 @@ const char *ref_content(struct ref *r)
 	return NULL;
 }
 
-bool ref_hashes(const struct ref *r, bool short_ones)
+bool ref_hashes(const struct ref *r)
 {
 	uint8_t hash[16];
 	for (uint32_t i = 0; i < r->entries; i++) {
 		const struct ref_entry *e = &r->entry[i];
-		if (e->type != 0 || (short_ones && e->size > r->frame[e->frame].plain - e->offset))
+		if (e->type != 0)
 			continue;
 		hash128(e->content.s, e->content.n, hash);
 		if (memcmp(hash, e->hash, 16) != 0)

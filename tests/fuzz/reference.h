@@ -55,9 +55,8 @@ struct ref *ref_read(const uint8_t *bytes, size_t size);
 struct ref *ref_read_index(const uint8_t *bytes, size_t size);
 /* Unpack the frames of a valid bundle and find each file's content. NULL, or what is wrong. */
 const char *ref_content(struct ref *ref);
-/* Has every file the hash that its entry gives? SHORT_ONES: every file that lies in one frame, whose hash is
- * looked at when it is written. */
-bool ref_hashes(const struct ref *ref, bool short_ones);
+/* Has every file the hash that its entry gives? */
+bool ref_hashes(const struct ref *ref);
 /* Is there nothing in it that a kernel may refuse: attributes with capabilities, times at the end of all
  * time? */
 bool ref_is_usual(const struct ref *ref);
