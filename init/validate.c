@@ -62,6 +62,10 @@ static const char *check_xattrs(const struct catalog *c, struct text set)
 			return "an xattr is neither of the user namespace nor security.capability";
 		if (capability && !(c->flags & CATALOG_HAS_SETID))
 			return "an xattr gives capabilities that the catalog does not announce";
+		/* VFS_CAP_REVISION_2 and _3, linux/capability.h. Linux takes an empty value, too, which
+		 * nobody can then read. */
+		if (capability && x.value.len != 20 && x.value.len != 24)
+			return "an xattr's value is not what gives capabilities";
 		if (memchr(x.name.s, '\0', x.name.len) || x.name.len > NAME_LEN_MAX)
 			return "an xattr's name holds a NUL";
 		if (last.len && name_compare(last.s, last.len, x.name.s, x.name.len) >= 0)

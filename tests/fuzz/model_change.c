@@ -78,6 +78,8 @@ static struct bytes odd_xattrs(struct dice *dice, struct bytes old)
 	for (uint32_t i = below(dice, 4) ? 1 + below(dice, 2) : below(dice, 8), n = 0; n < 3 && i < 8;
 	     n++, i++) {
 		uint32_t value = below(dice, 2) ? below(dice, 20) : below(dice, 900);
+		if (i == 0 && below(dice, 4)) /* the lengths that it may have */
+			value = below(dice, 2) ? 20 : 24;
 		size_t len = strlen(names[i]);
 		set.s[set.n++] = (unsigned char)len;
 		memcpy(set.s + set.n, names[i], len);

@@ -48,12 +48,12 @@ static bool valid_xattrs(const struct ref *r, struct bytes set)
 		return false;
 	while (in.left) {
 		struct bytes len = next_bytes(&in, 1), name = next_bytes(&in, number(len, 0, 1));
-		struct bytes size = next_bytes(&in, 4);
-		next_bytes(&in, number(size, 0, 4));
+		struct bytes size = next_bytes(&in, 4), value = next_bytes(&in, number(size, 0, 4));
 		if (in.bad || has_byte(name, 0) || (before.s && order(before, name) >= 0))
 			return false;
 		bool user = name.n > 5 && memcmp(name.s, "user.", 5) == 0;
-		if (!user && !(same(name, "security.capability") && (r->flags & 1)))
+		if (!user && !(same(name, "security.capability") && (r->flags & 1) &&
+		               (value.n == 20 || value.n == 24)))
 			return false;
 		before = name;
 	}

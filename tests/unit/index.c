@@ -852,7 +852,16 @@ START_TEST(wrong_sets_of_xattrs_are_refused)
 		REFUSED(rows[i].words, m.dir[0].xattrs = rows[i].set);
 		REFUSED(rows[i].words, m.dir[5].xattrs = rows[i].set);
 	}
-	ACCEPTED(m.entry[F0].xattrs = STRING("\x13security.capability\0\0\0\0"), m.flags = CATALOG_HAS_SETID);
+	for (size_t n = 0; n <= 30; n++) {
+		char set[64] = "\x13security.capability";
+		struct string capability = {set, 24 + n};
+		set[20] = (char)n;
+		if (n == 20 || n == 24)
+			ACCEPTED(m.entry[F0].xattrs = capability, m.flags = CATALOG_HAS_SETID);
+		else
+			REFUSED("an xattr's value is not what gives capabilities",
+			        m.entry[F0].xattrs = capability, m.flags = CATALOG_HAS_SETID);
+	}
 	ACCEPTED(m.entry[F0].xattrs = set_of(XATTR_SET_MAX));
 	ACCEPTED(m.dir[1].xattrs = set_of(XATTR_SET_MAX));
 	REFUSED("a set of xattrs is over the format's limit", m.entry[F0].xattrs = set_of(XATTR_SET_MAX + 1));
