@@ -2,7 +2,7 @@
 # Faults in a fill's system calls, one at a time. A place is CALL:N, the Nth time that a fill makes CALL.
 #
 # strace counts each call by itself, also where a rule names many; so a rule here names one. One thread makes the
-# counts the same every time.
+# counts the same every time. What a descriptor leads to is in the traces.
 
 volume=v # the one that is filled
 
@@ -11,7 +11,7 @@ volume=v # the one that is filled
 places() { # BUNDLE [OPTION...]
 	local bundle=$1
 	shift
-	strace -qq -o places.trace "$decant" fill --threads 1 --dest "$volume" "$@" "$bundle" 2>places.log || {
+	strace -qq -y -o places.trace "$decant" fill --threads 1 --dest "$volume" "$@" "$bundle" 2>places.log || {
 		cat places.log >&2
 		return 1
 	}
@@ -25,7 +25,7 @@ inject() { # BUNDLE PLACE WHAT [OPTION...]
 	local bundle=$1 call=${2%:*} when=${2#*:} what=$3
 	shift 3
 	status=0
-	strace -qq -o trace -e trace="$call" -e inject="$call:$what:when=$when" \
+	strace -qq -y -o trace -e trace="$call" -e inject="$call:$what:when=$when" \
 		"$decant" fill --threads 1 --dest "$volume" "$@" "$bundle" 2>err || status=$?
 	injected=0
 	if [[ $what == signal=* ]]; then

@@ -101,8 +101,8 @@ cut_at() { # PLACE flushed|lost [OPTION...]
 
 # After the start: a fill that says 0 has made the tree.
 recovers() {
-	booted fill "$two"
-	booted verify "$two" --extra
+	booted fill "$two" || return 1
+	booted verify "$two" --extra || return 1
 	describe m/v >now.tree
 	describe "$BATS_FILE_TMPDIR/two" | diff -a - now.tree
 }
