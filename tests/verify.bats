@@ -78,6 +78,22 @@ keep_times() { # DIR COMMAND...
 	finds "content: css/numbers"
 }
 
+@test "content: one byte of the first, of a middle and of the last piece of a large file" {
+	mkdir s w
+	head -c 5000001 /dev/urandom >s/large
+	pack s large.tar.zst
+	fill large.tar.zst w
+	for at in 0 262143 262144 2500000 5000000; do
+		damage w/large "$at"
+		touch -r s/large w/large
+		run -16 --separate-stderr verify large.tar.zst w
+		[ "$output" = "content: large" ]
+		damage w/large "$at"
+		touch -r s/large w/large
+		verify large.tar.zst w
+	done
+}
+
 @test "size: one byte more" {
 	echo >>v/css/numbers
 	touch -r "$BATS_FILE_TMPDIR/tree/css/numbers" v/css/numbers
@@ -127,6 +143,50 @@ keep_times() { # DIR COMMAND...
 	run -16 --separate-stderr verify b.tar.zst v
 	grep -q '^links: ' <<<"$output"
 	[ "${#lines[@]}" -le 2 ]
+}
+
+@test "links: one more name of a file, outside the volume" {
+	ln v/none outside
+	finds "links: none: 2 names instead of 1"
+	rm outside
+	ln v/same.html outside
+	finds "links: index.html: 3 names instead of 2"
+}
+
+@test "links: names that are swapped between two equal files" {
+	mkdir s w
+	for file in a b; do
+		echo same >s/$file-1
+		ln s/$file-1 s/$file-2
+	done
+	find s -exec touch -d @1000000000 {} +
+	pack s pairs.tar.zst
+	fill pairs.tar.zst w
+	verify pairs.tar.zst w
+	ln -f w/a-1 w/x
+	ln -f w/b-1 w/a-2
+	mv w/x w/b-2
+	touch -r s w
+	[ "$(stat -c %h w/a-2 w/b-2 | paste -sd ' ')" = "2 2" ]
+	run -16 --separate-stderr verify pairs.tar.zst w
+	[ "$output" = "$(printf 'links: %s: not the same file as its target\n' a-2 b-2)" ]
+}
+
+@test "xattr: of a directory, and of the root" {
+	setfattr -n user.more -v x v/css
+	finds "xattr: css: user.more"
+	setfattr -x user.more v/css
+	setfattr -n user.more -v x v
+	finds "xattr: .: user.more"
+}
+
+@test "xattr: a capability that the bundle does not have, which a fill takes away" {
+	fill b.tar.zst v
+	setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 v/css/numbers
+	finds "xattr: css/numbers: security.capability"
+	fill b.tar.zst v
+	verify b.tar.zst v --extra
+	refute getfattr -n security.capability v/css/numbers
 }
 
 @test "xattr: one that is missing, one that differs, one too many" {
@@ -259,4 +319,26 @@ keep_times() { # DIR COMMAND...
 		"$decant" verify --threads 1 --dest v b.tar.zst >out 2>err || status=$?
 	[[ $status -eq 13 ]]
 	grep -q 'list xattrs: I/O error' err
+}
+
+@test "an error of any call of a verify does not make a wrong volume pass for a right one" {
+	damage v/css/numbers 77
+	touch -r "$BATS_FILE_TMPDIR/tree/css/numbers" v/css/numbers
+	strace -qq -o trace "$decant" verify --threads 1 --dest v b.tar.zst >out 2>err || [ $? -eq 16 ]
+	sed -n 's/^\([a-z][a-z0-9_]*\)(.*/\1/p' trace | grep -vE '^(execve|exit.*|arch_prctl|set_tid_address)$' |
+		awk '{ print $1, ++n[$1] }' >all
+	[ "$(wc -l <all)" -gt 80 ]
+	grep -E '^(fstat|fstatat|newfstatat|statx|pread64|openat|openat2|flistxattr|read|readlink.*) ' all >todo
+	[ "$(wc -l <todo)" -gt 30 ]
+	[ -z "$DECANT_TEST_ALL" ] || cp all todo
+	while read -r call when; do
+		status=0
+		strace -qq -o trace -e trace="$call" -e inject="$call:error=EIO:when=$when" \
+			"$decant" verify --threads 1 --dest v b.tar.zst >out 2>err || status=$?
+		grep -q INJECTED trace
+		[ "$status" -eq 13 ] || [ "$status" -eq 16 ] || [[ $status -eq 1 && $call == mmap ]] || {
+			echo "EIO at $call $when: exit $status: $(cat out err)"
+			return 1
+		}
+	done <todo
 }
