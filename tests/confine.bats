@@ -75,3 +75,23 @@ field() { # NAME
 		done
 	done
 }
+
+@test "all threads are confined: Landlock comes before the first of them, also in a verify" {
+	"$maketree" --plain 300 tree
+	head -c 30000000 /dev/urandom >tree/large
+	pack tree b.tar.zst
+	mkdir v
+	for command in fill verify; do
+		strace -f -qq -o trace -e trace=landlock_create_ruleset,landlock_add_rule,landlock_restrict_self,clone,clone3 \
+			"$decant" "$command" --threads 4 --dest v b.tar.zst
+		abi=$(sed -n 's/.*LANDLOCK_CREATE_RULESET_VERSION) = //p' trace)
+		[ -n "$abi" ]
+		[[ $abi =~ ^([2-9]|[1-9][0-9]+)$ ]] || skip "this kernel has no Landlock"
+		sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.* = \(-\{0,1\}[0-9]*\).*/\1 \2/p' trace | sed 's/^clone3 /clone /' >calls
+		[ "$(grep -c '^clone [1-9]' calls)" -ge 3 ]
+		# The rule is for the volume, and there is no other.
+		[ "$(grep -c '^landlock_add_rule 0$' calls)" -eq 1 ]
+		[ "$(grep -n -m 1 '^landlock_restrict_self 0$' calls | cut -d : -f 1)" -lt \
+			"$(grep -n -m 1 '^clone' calls | cut -d : -f 1)" ]
+	done
+}
