@@ -149,6 +149,25 @@ make_twofaced() {
 	[[ $(stat -c '%u %Y' linked) == "0 978307200" ]]
 	fill b v
 	verify b v
+	# It is replaced before it is opened.
+	rm -rf v
+	mkdir v
+	rm -f linked
+	echo canary >linked
+	touch -d '2001-01-01' linked
+	strace -qq -o /dev/null -e trace=symlinkat -e inject=symlinkat:delay_exit=1500000:when=1 \
+		"$decant" fill --threads 1 --dest v b 2>err &
+	for ((i = 0; i < 500; i++)); do
+		[[ ! -L v/d/link ]] || break
+		sleep 0.02
+	done
+	ln -f linked v/d/link
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 11 && $(stat -c '%u %Y' linked) == "0 978307200" ]]
+	grep -q '^decant: v/d/link: change (it was replaced meanwhile): ' err
+	fill b v
+	verify b v
 }
 
 # A page that is dirty when the fill ends can be written through a mapping later, and no time tells of it.
@@ -241,6 +260,31 @@ at_stop() { # NUMBER COMMAND...
 	grep -q '^decant: v/d/file: change (it was replaced meanwhile): ' err
 	fill two.b v
 	verify two.b v --extra
+}
+
+@test "a file with a name outside, in the place of one whose metadata alone changes, stays as it is" {
+	mkdir s
+	echo same >s/file
+	find s -exec touch -d @1000000000 {} +
+	pack s one.b
+	touch -d @1000000001 s/file
+	chmod 600 s/file
+	pack s two.b
+	fill one.b v
+	# Of our own, and as large: but its other name is outside.
+	echo mine >canary
+	touch -d '2001-01-01' canary
+	strace -f -qq -o trace -e trace=renameat -e inject=renameat:signal=STOP:when=1 \
+		"$decant" fill --threads 1 --dest v two.b 2>err &
+	at_stop 1 ln -f canary v/file
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 11 ]]
+	grep -q '^decant: v/file: change (it was replaced meanwhile): ' err
+	[[ $(cat canary) == mine && $(stat -c '%a %Y %h' canary) == "644 978307200 2" ]]
+	fill two.b v
+	verify two.b v --extra
+	[[ $(stat -c '%a %Y %h' canary) == "644 978307200 1" ]]
 }
 
 @test "a file that is mounted in the volume is not given mode or time, nor taken for one of it" {

@@ -228,6 +228,19 @@ every() { # bits|cuts HOW [STEP]
 	same_tree t v
 }
 
+@test "a file of ours that has a name elsewhere in the place of one of its own is made anew" {
+	mkdir t
+	echo x >t/a
+	ln t/a t/b
+	pack t t.tar.zst
+	fill t.tar.zst v
+	ln v/a elsewhere
+	rm v/b
+	fill t.tar.zst v
+	verify t.tar.zst v --extra
+	[ "$(stat -c %h elsewhere)" = 1 ]
+}
+
 @test "an older name of a file that --prune none leaves is no longer a link to the new one" {
 	mkdir -p t/old
 	echo x >t/a

@@ -284,3 +284,28 @@ setup() {
 		timeout 10 "$decant" $command - < <(cat b.tar.zst && yes) >said
 	done
 }
+
+@test "a path cannot make up a line: its odd bytes are escaped in errors, notes and JSON" {
+	bad=$'no\ndecant: v: verified\e[2J'
+	for format in text json; do
+		run -11 --separate-stderr "$decant" fill --log "$format" --dest "$bad" b.tar.zst
+		[ "$(wc -l <<<"$stderr")" -eq 1 ]
+		[[ $stderr == *'no\x0adecant: v: verified\x1b[2J'* || $stderr == *'no\\x0adecant: v: verified\\x1b[2J'* ]]
+	done
+	jq -e --arg bad 'no\x0adecant: v: verified\x1b[2J' '.object == $bad' <<<"$stderr"
+	# What is in the bundle.
+	mkdir -p odd w
+	: >"odd/$bad"
+	pack odd odd.tar.zst
+	mkdir "w/$bad"
+	mount_tmpfs "w/$bad" size=1M
+	run -11 --separate-stderr "$decant" fill --dest w odd.tar.zst
+	[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	[[ $stderr == *'no\x0adecant: v: verified\x1b[2J'* ]]
+	umount "w/$bad"
+	# A note: as process 1, with a volume that is no mount point.
+	mkdir "$bad"
+	run -0 --separate-stderr unshare --pid --fork --kill-child "$decant" fill --dest "$bad" b.tar.zst
+	[[ ${stderr%%$'\n'*} == 'decant: no\x0adecant: v: verified\x1b[2J: note: '* ]]
+	[ "$(wc -l <<<"$stderr")" -eq 2 ]
+}

@@ -232,7 +232,8 @@ small_volume() { # fresh|refill OPTIONS
 	small_volume refill size=6M
 	run -12 --separate-stderr "$decant" fill --no-space-check --dest v "$BATS_FILE_TMPDIR/two.tar.zst"
 	says "No space left on device"
-	# It was still staging: the release before is whole.
+	# It was still staging: the release before is whole, and what was staged takes no room.
+	[[ -z $(ls -A v/.decant/tmp) ]]
 	verify "$BATS_FILE_TMPDIR/one.tar.zst" v --extra
 	mount -o remount,size=30M v
 	converges
@@ -359,4 +360,43 @@ small_volume() { # fresh|refill OPTIONS
 	mkdir v
 	run -15 --separate-stderr setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --dest v owned.tar.zst
 	says "set owner"
+}
+
+@test "directories whose owners root may not give are 15 as well, but for the volume's own root" {
+	mkdir -p s/d v
+	pack s owned.tar.zst --owner 101:101
+	run -15 --separate-stderr setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --dest v owned.tar.zst
+	says v/d: "set owner"
+}
+
+@test "SIGTERM ends a fill between two pieces of a file" {
+	mkdir s v
+	yes 'a long text that packs well' | head -c 120000000 >s/large
+	pack s large.tar.zst
+	[[ $("$decant" info large.tar.zst | sed -n 's/^frames: //p') -gt 20 ]]
+	strace -f -qq -o trace -e trace=pwrite64 -e inject=pwrite64:delay_enter=100000 \
+		"$decant" fill --threads 1 --dest v large.tar.zst 2>err &
+	until [[ $(grep -cs DELAYED trace) -ge 4 ]]; do sleep 0.02; done
+	kill -TERM "$(sed -n '1s/ .*//p' trace)"
+	began=$(date +%s%N)
+	status=0
+	wait $! || status=$?
+	[[ $status -eq 143 ]]
+	[[ $((($(date +%s%N) - began) / 1000000)) -lt 1000 ]]
+}
+
+@test "a kernel that is unsure where a path led is asked again, but not for ever" {
+	for kind in fresh refill; do
+		prepare "$kind"
+		strace -f -qq -o trace -e trace=openat2 -e inject=openat2:error=EAGAIN:when=2..4 \
+			"$decant" fill --threads 1 --dest v "$BATS_FILE_TMPDIR/two.tar.zst" 2>err
+		[[ $(grep -c INJECTED trace) -eq 3 ]]
+		converges
+		prepare "$kind"
+		status=0
+		timeout -s KILL 20 strace -f -qq -o trace -e trace=openat2 -e inject=openat2:error=EAGAIN:when=2+ \
+			"$decant" fill --threads 1 --dest v "$BATS_FILE_TMPDIR/two.tar.zst" 2>err || status=$?
+		[[ $status -eq 13 && $(grep -c '^decant: .*: .*: .' err) -eq 1 ]]
+		converges
+	done
 }

@@ -66,6 +66,15 @@ booted() { # COMMAND BUNDLE [OPTION...]
 		"$decant" "$command" --dest m/v "$@" "$bundle" 2>log
 }
 
+# decant where the boot's id is an empty file, or where there is no /proc.
+without_id() { # empty|none COMMAND BUNDLE
+	if [[ $1 == empty ]]; then
+		booted "$2" "$3"
+	else
+		unshare -m sh -c 'umount -l /proc && exec "$@"' sh "$decant" "$2" --dest m/v "$3" 2>log
+	fi
+}
+
 # Cut the power, flushing the file system's journal before or not, and start again.
 cut() { # flushed|lost
 	if [[ $1 == flushed ]]; then
@@ -152,8 +161,13 @@ cuts() { # ext4|xfs STEP [OPTION...]
 				booted fill "$two" --sync
 				cut "$how"
 				booted verify "$two" --extra
+				"$decant" info m/v | grep -qx 'synced: yes'
 				[[ $("$decant" info m/v | sed -n 's/^bundle: //p') == $("$decant" info "$two" | sed -n 's/^bundle: //p') ]]
+				# Its state was on disk, too. (A journal of the release before may be back.)
+				journals=$(find m/v/.decant -name 'journal-*')
 				booted fill "$two"
+				[[ -n $journals ]] || grep -q ': unchanged: ' log
+				[[ $kind != fresh || -z $journals ]]
 				[[ $(summary written) -eq 0 ]]
 			done
 		done
@@ -213,4 +227,15 @@ zero_blocks() { # FILE
 	booted verify "$one" >said || status=$?
 	[[ $status -eq 16 ]]
 	grep -qx 'content: css/a.css.*' said
+}
+
+@test "where the start has no id that can be read, nobody vouches for a file that became zeros" {
+	for how in empty none; do
+		disk ext4 fresh
+		: >boot
+		without_id "$how" fill "$one"
+		zero_blocks css/a.css
+		without_id "$how" fill "$one"
+		verify "$one" m/v --extra
+	done
 }
