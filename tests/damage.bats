@@ -135,14 +135,23 @@ setup() {
 	"$maketree" 4 big 50
 	pack big big.tar.zst
 	cp big.tar.zst changing.tar.zst
-	# 0.3 s into the fill, every byte of the second half becomes zero.
-	strace -f -qq -o /dev/null -e inject=pread64:delay_enter=50000 "$decant" fill --dest v changing.tar.zst 2>log &
-	pid=$!
-	sleep 0.15
-	dd if=/dev/zero of=changing.tar.zst bs=4096 seek=60 count=500 conv=notrunc status=none
+	# The journal is written: the index is read and checked, and the frames come next. All but it becomes zero.
+	strace -f -qq -o trace -e trace=pwrite64 -e inject=pwrite64:signal=STOP:when=2 \
+		"$decant" fill --threads 1 --dest v changing.tar.zst 2>log &
+	tracer=$!
+	for ((i = 0; i < 500; i++)); do
+		! grep -qs 'stopped by SIGSTOP' trace || break
+		sleep 0.02
+	done
+	end=$((17 + $(od -An -tu4 -j 13 -N 4 big.tar.zst)))
+	dd if=/dev/zero of=changing.tar.zst bs=1 seek="$end" count=$(($(stat -c %s big.tar.zst) - end)) conv=notrunc status=none
+	kill -CONT "$(sed -n '1s/ .*//p' trace)"
 	status=0
-	wait "$pid" || status=$?
-	[ "$status" -eq 10 ] || { [ "$status" -eq 0 ] && verify big.tar.zst v; }
+	wait "$tracer" || status=$?
+	[ "$status" -eq 10 ]
+	grep -q '^decant: changing.tar.zst: ' log
+	fill big.tar.zst v
+	verify big.tar.zst v --extra
 }
 
 # Every way to damage the smallest bundle that has one of each kind of entry, in one process for speed
