@@ -92,8 +92,16 @@ holder() { # BUNDLE
 	strace -f -qq -o holder.trace -e trace=renameat -e inject=renameat:signal=STOP:when=3 \
 		"$decant" fill --threads 1 --dest v "$1" 2>holder.err &
 	tracer=$!
-	until grep -qs 'stopped by SIGSTOP' holder.trace; do sleep 0.05; done
+	until grep -qs 'stopped by SIGSTOP' holder.trace; do
+		kill -0 "$tracer" || return 1
+		sleep 0.05
+	done
 	pid=$(sed -n '1s/ .*//p' holder.trace)
+}
+
+# What a test that failed leaves stopped would stay for ever.
+teardown() {
+	[[ -z $tracer ]] || kill -KILL "$pid" "$tracer" 2>/dev/null || :
 }
 
 @test "a fill that is stuck makes another one end with 14, and lets go when it is killed" {
