@@ -228,7 +228,7 @@ nginx_image() { # WORK
 		# nginx, its libraries, and nothing that only a maintainer script wants.
 		packages=$(apt-cache depends --important nginx | awk '
 			/Depends:/ && $NF ~ /^(lib|zlib|nginx)/ && !seen[$NF]++ { print $NF }')
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2086 # a list of names
 		fetch_debs "$1/nginx.debs" nginx $packages || fail nginx download 'apt-get failed'
 		for deb in "$1"/nginx.debs/*.deb; do
 			dpkg-deb -x "$deb" "$tree"

@@ -19,7 +19,7 @@ load helpers
 
 @test "the bench refuses what it does not know in one line" {
 	for wrong in "--runs 0" "--runs x" "--level" "nonsense" "--level -3"; do
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2086 # words
 		run --separate-stderr "$top/scripts/bench" $wrong
 		[ "$status" -eq 2 ]
 		[ "$(wc -l <<<"$stderr")" -eq 1 ]

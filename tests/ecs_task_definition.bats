@@ -40,7 +40,7 @@ takes() { # FILE
 	for want in "$golden"/*.json; do
 		want=${want##*/}
 		want=${want%.json}
-		# shellcheck disable=SC2046
+		# shellcheck disable=SC2046 # a list of options
 		"$ecs" "${pin[@]}" $(options_of "$want") "$golden/$want.json" 2>err | diff "$golden/$want.json" -
 		[ "$want" != handbook.lean ] || continue
 		"$ecs" "${pin[@]}" <"$golden/$want.json" 2>err | diff "$golden/$want.json" -

@@ -14,7 +14,7 @@ release() { # N DIR
 
 setup_file() {
 	local n
-	cd "$BATS_FILE_TMPDIR"
+	cd "$BATS_FILE_TMPDIR" || return 1
 	for n in 1 2 3 4 5; do
 		release $n r$n
 		pack r$n r$n.tar.zst --revision r$n
@@ -22,7 +22,7 @@ setup_file() {
 }
 
 setup() {
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return 1
 	share=$BATS_FILE_TMPDIR
 	mkdir v
 }

@@ -32,10 +32,10 @@ part_fill() {
 		fillers='decant floor tar bsdtar unsquashfs casync erofs busybox cp rsync'
 	fi
 	for data in $names; do
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2086 # a list of names
 		ready "$data" $fillers
 		for fs in $kinds; do
-			# shellcheck disable=SC2086
+			# shellcheck disable=SC2086 # a list of names
 			turns fill_once fill "$fs" "$data" $fillers
 		done
 	done
@@ -47,10 +47,10 @@ part_one() {
 	for quota in icons:100 docs:100 icons:25 docs:25; do
 		data=${quota%:*}
 		percent=${quota#*:}
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2086 # a list of names
 		ready "$data" $fillers
 		quota_begin "$percent" || fail "$percent % of a CPU" 'make a cgroup' 'no controller for it here'
-		# shellcheck disable=SC2086
+		# shellcheck disable=SC2086 # a list of names
 		turns fill_once "fill, $percent % of a CPU" tmpfs "$data" $fillers
 		quota_end
 	done

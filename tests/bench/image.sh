@@ -12,7 +12,7 @@ bases_make() {
 	base=$(base_image "$work")
 	nginx=$(nginx_image "$work")
 	names_of_bases="$base $nginx"
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2086 # two names
 	docker save -o "$work/bases.tar" $names_of_bases
 }
 
