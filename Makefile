@@ -50,11 +50,11 @@ else
 # Most of decant waits for system calls, so small beats fast; hashing reads every byte.
 cflags += -Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
-$(OBJ)/hash.o: private cflags += -O2
+$(OBJ)/hash.o: private cflags += -O2 -fno-align-functions
 # static-pie: nothing to load, and still at a random address.
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
-# Code and constants share pages: 8 KiB less.
-ldflags += -Wl,-z,noseparate-code
+# Code and constants share pages: 8 KiB less. Nobody unwinds.
+ldflags += -Wl,-z,noseparate-code -Wl,--no-eh-frame-hdr
 endif
 
 ifneq ($(SYSTEM),)

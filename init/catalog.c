@@ -8,6 +8,13 @@
 #include "hash.h"
 #include "path.h"
 
+const char *text_terminate(char *out, struct text text)
+{
+	memcpy(out, text.s, text.len);
+	out[text.len] = '\0';
+	return out;
+}
+
 static const char OUT_OF_MEMORY[] = "out of memory";
 
 const char *header_parse(struct header *head, const unsigned char *bytes)

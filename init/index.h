@@ -32,6 +32,9 @@ struct text {
 	size_t len;
 };
 
+/* Write TEXT to OUT, which has room for it, with a NUL behind it. Returns OUT. */
+const char *text_terminate(char *out, struct text text);
+
 struct dir {
 	struct text name;      /* empty for the root */
 	uint32_t parent;       /* a lower number; the root's is 0 */

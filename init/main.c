@@ -58,8 +58,7 @@ static bool open_task(struct task *task, const char *name, const struct options 
 		                 "the bundle records none; name one with --dest");
 	if (dest.len > PATH_LEN_MAX)
 		return fault_set(fault, EXIT_USAGE, b->name, "find destination", "the path is too long");
-	memcpy(path, dest.s, dest.len);
-	path[dest.len] = '\0';
+	text_terminate(path, dest);
 	if (!dest_open(&task->dest, path, o->create, fault))
 		return false;
 	task->dest.owners = task->dest.owners && o->owners;

@@ -189,8 +189,7 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	char to[PATH_LEN_MAX + 1];
 	struct stat st;
 
-	memcpy(to, target.s, target.len);
-	to[target.len] = '\0';
+	text_terminate(to, target);
 	*action = "create symbolic link";
 	if (symlinkat(to, dir, name) != 0)
 		return false;

@@ -243,8 +243,7 @@ static bool judge_link(struct planner *p, struct worker *w, const struct entry *
 	    !open_place(p, &place, catalog_dir_of(c, number), O_PATH, fault))
 		return false;
 	struct text text = block_entry(&w->links.block, number - c->frame_first[frame]).name;
-	memcpy(name, text.s, text.len);
-	name[text.len] = '\0';
+	text_terminate(name, text);
 	if (place.fd >= 0 && fstatat(place.fd, name, &target, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    target.st_ino == st->st_ino && target.st_dev == st->st_dev)
 		*action = ACTION_KEEP;
@@ -261,8 +260,7 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 	bool known = p->same;
 	enum action action;
 
-	memcpy(name, e->name.s, e->name.len);
-	name[e->name.len] = '\0';
+	text_terminate(name, e->name);
 	if (p->held_dir && !lookup_find(&w->held, e->name, &held, &known, fault))
 		return false;
 	const struct entry *before = !known ? NULL : p->same ? e : &held;

@@ -87,8 +87,7 @@ static int target(const struct pourer *p, const struct worker *w, uint32_t numbe
 		snprintf(name, NAME_LEN_MAX + 1, "%u", number);
 		return p->fill->state.tmp;
 	}
-	memcpy(name, e->name.s, e->name.len);
-	name[e->name.len] = '\0';
+	text_terminate(name, e->name);
 	return w->fd;
 }
 
@@ -272,8 +271,7 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 	if (here == e->size && !is_content(data, here, e->hash))
 		return wrong_content(p, fault);
 	if (plan_action(&p->fill->plan, number) == ACTION_CHECK) {
-		memcpy(name, e->name.s, e->name.len);
-		name[e->name.len] = '\0';
+		text_terminate(name, e->name);
 		enum action action = check(p, w, number, e, name, data);
 		p->fill->plan.entry[number] = (uint8_t)action;
 		if (action != ACTION_REPLACE)

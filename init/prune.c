@@ -108,8 +108,7 @@ static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct tex
 {
 	char path[NAME_LEN_MAX + 1];
 
-	memcpy(path, name.s, name.len);
-	path[name.len] = '\0';
+	text_terminate(path, name);
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (errno != ENOENT && errno != EISDIR &&
@@ -183,8 +182,7 @@ static bool prune_dir(const struct pruner *p, uint32_t number, int fd, struct fa
 		return failed(p, dir.parent, (struct text){"", 0}, "read directory", fault);
 	bool is = spelling_is(p->fill->dest, &listed, dir.name);
 	names_free(&listed);
-	memcpy(name, dir.name.s, dir.name.len);
-	name[dir.name.len] = '\0';
+	text_terminate(name, dir.name);
 	if (!is)
 		return true;
 	if (dest_rmdir(fd, name))

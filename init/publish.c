@@ -37,13 +37,6 @@ static int open_dir(const struct fill *f, uint32_t dir, int flags)
 	return dest_dir(f->dest, path, flags);
 }
 
-static const char *terminate(char *out, struct text name)
-{
-	memcpy(out, name.s, name.len);
-	out[name.len] = '\0';
-	return out;
-}
-
 static enum action dir_action(const struct fill *f, uint32_t dir)
 {
 	return f->fresh ? (dir ? ACTION_NEW : ACTION_AMEND) : (enum action)f->plan.dir[dir];
@@ -54,7 +47,7 @@ static bool make_dir(struct fill *f, int parent, uint32_t number, struct fault *
 	struct dir dir = catalog_dir(&f->bundle->catalog, number);
 	char name[NAME_LEN_MAX + 1];
 
-	terminate(name, dir.name);
+	text_terminate(name, dir.name);
 	if (dir_action(f, number) == ACTION_REPLACE && !dest_unlink(parent, name) && errno != ENOENT)
 		return failed(f, number, no_name, "replace", fault);
 	if (!dest_mkdir(parent, name, (dir.mode & 0777) | 0700) && (errno != EEXIST || f->fresh))
@@ -138,7 +131,7 @@ static bool clear_entry(struct publisher *p, int dir, uint32_t number, const str
 	char name[NAME_LEN_MAX + 1];
 
 	*action = "remove";
-	if (dest_unlink(dir, terminate(name, e->name)))
+	if (dest_unlink(dir, text_terminate(name, e->name)))
 		p->fill->plan.entry[number] = ACTION_NEW;
 	return p->fill->plan.entry[number] == ACTION_NEW || errno == ENOENT || dest_is_dir(dir, name);
 }
@@ -150,7 +143,7 @@ static bool publish_entry(struct publisher *p, int dir, uint32_t number, const s
 
 	if (p->clears)
 		return clear_entry(p, dir, number, e, action);
-	terminate(name, e->name);
+	text_terminate(name, e->name);
 	if (plan_action(&p->fill->plan, number) == ACTION_AMEND)
 		return amend(p->fill, dir, name, e, action);
 	snprintf(from, sizeof from, "%u", number);
@@ -209,8 +202,8 @@ static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t n
 
 	if (!reader_block(&p->links[worker], frame, fault))
 		return false;
-	terminate(name, e->name);
-	terminate(target, block_entry(&p->links[worker].block, equal - c->frame_first[frame]).name);
+	text_terminate(name, e->name);
+	text_terminate(target, block_entry(&p->links[worker].block, equal - c->frame_first[frame]).name);
 	snprintf(waiting, sizeof waiting, "%u", number);
 	/* Before the changed files have their names, what will replace the target still waits. */
 	bool waits = p->actions == NEW && plan_action(&f->plan, equal) == ACTION_REPLACE;

@@ -50,8 +50,7 @@ static bool look_up(const struct speller *s, struct text name, struct fault *fau
 {
 	char text[NAME_LEN_MAX + 1];
 
-	memcpy(text, name.s, name.len);
-	text[name.len] = '\0';
+	text_terminate(text, name);
 	return is_listed(&s->names, name) || s->visit(s->context, s->dir, s->fd, text, fault);
 }
 

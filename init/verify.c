@@ -198,8 +198,7 @@ static bool verify_link(const struct place *p, const struct entry *e, const stru
 	if (!reader_block(&p->w->others, frame, fault))
 		return false;
 	struct text text = block_entry(&p->w->others.block, number - c->frame_first[frame]).name;
-	memcpy(name, text.s, text.len);
-	name[text.len] = '\0';
+	text_terminate(name, text);
 	catalog_path(c, catalog_dir_of(c, number), path);
 	int dir = dest_dir(p->v->dest, path, O_PATH);
 	if (dir < 0 || fstatat(dir, name, &target, AT_SYMLINK_NOFOLLOW) != 0 || target.st_ino != st->st_ino ||
@@ -214,8 +213,7 @@ static bool verify_entry(const struct place *p, uint32_t number, const struct en
 	char name[NAME_LEN_MAX + 1];
 	struct stat st;
 
-	memcpy(name, e->name.s, e->name.len);
-	name[e->name.len] = '\0';
+	text_terminate(name, e->name);
 	if (p->fd < 0) {
 		differs(p, "missing", e->name, "%s", "");
 		return true;

@@ -39,8 +39,7 @@ bool xattrs_same_value(int fd, const struct xattr *x)
 {
 	char name[NAME_LEN_MAX + 1], *value = malloc(x->value.len + 1);
 
-	memcpy(name, x->name.s, x->name.len);
-	name[x->name.len] = '\0';
+	text_terminate(name, x->name);
 	ssize_t len = value ? fgetxattr(fd, name, value, x->value.len + 1) : -1;
 	bool same = len == (ssize_t)x->value.len && memcmp(value, x->value.s, x->value.len) == 0;
 	free(value);
@@ -64,8 +63,7 @@ bool xattrs_set(int fd, struct text set)
 	char name[NAME_LEN_MAX + 1];
 	struct xattr x;
 	while (xattr_next(&set, &x)) {
-		memcpy(name, x.name.s, x.name.len);
-		name[x.name.len] = '\0';
+		text_terminate(name, x.name);
 		if (fsetxattr(fd, name, x.value.s, x.value.len, 0) != 0)
 			return false;
 	}
