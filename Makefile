@@ -50,11 +50,13 @@ else
 # Most of decant waits for system calls, so small beats fast; hashing reads every byte.
 cflags += -Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
-$(OBJ)/hash.o: private cflags += -O2 -fno-align-functions
+$(OBJ)/hash.o: private cflags += -O2
 # static-pie: nothing to load, and still at a random address.
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
 # Code and constants share pages: 8 KiB less. Nobody unwinds.
 ldflags += -Wl,-z,noseparate-code -Wl,--no-eh-frame-hdr
+# gcc has this on against an erratum of Cortex-A53; below 1 MiB it needs no veneers, and the page they come in.
+ldflags += $(if $(filter aarch64,$(ARCH)),-Wl$(comma)--fix-cortex-a53-843419=adr)
 endif
 
 ifneq ($(SYSTEM),)
