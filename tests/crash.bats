@@ -188,13 +188,18 @@ survives_kills() { # FROM TO STEP
 	echo small >s/small
 	pack s large.tar.zst
 	for kind in "" --switch; do
-		(head -c 36000000 large.tar.zst && exec sleep 60) | "$decant" fill $kind --dest v - 2>err &
+		rm -f pipe
+		mkfifo pipe
+		"$decant" fill $kind --dest v - <pipe 2>err &
 		filler=$!
+		exec 8>pipe
+		head -c 36000000 large.tar.zst >&8
 		for ((i = 0; i < 500; i++)); do
 			[[ $(du -sm v | cut -f 1) -lt 32 ]] || break
 			sleep 0.02
 		done
 		kill -KILL "$filler"
+		exec 8>&-
 		wait "$filler" || :
 		[[ $(du -sm v | cut -f 1) -ge 32 ]]
 		fill large.tar.zst v $kind
@@ -211,13 +216,17 @@ survives_kills() { # FROM TO STEP
 		pack s "$release.b"
 	done
 	fill one.b v
-	(head -c 36000000 two.b && exec sleep 60) | "$decant" fill --dest v - 2>err &
+	mkfifo pipe
+	"$decant" fill --dest v - <pipe 2>err &
 	filler=$!
+	exec 8>pipe
+	head -c 36000000 two.b >&8
 	for ((i = 0; i < 500; i++)); do
 		[[ $(du -sm v/.decant/tmp | cut -f 1) -lt 30 ]] || break
 		sleep 0.02
 	done
 	kill -KILL "$filler"
+	exec 8>&-
 	wait "$filler" || :
 	[[ $(du -sm v/.decant/tmp | cut -f 1) -ge 30 ]]
 	cp -a v before
