@@ -81,9 +81,9 @@ int dest_file(const struct dest *d, int dir, const char *name, int flags)
 
 bool dest_folds_case(int fd)
 {
-	unsigned flags = 0;
+	unsigned flags[2] = {0}; /* the call is defined for a long */
 	/* musl's ioctl(2) takes an int for what does not fit in one. */
-	return syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_CASEFOLD_FL);
+	return syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, flags) == 0 && (flags[0] & FS_CASEFOLD_FL);
 }
 
 /* May this process set mode, owner and time of what is somebody else's? capabilities(7) */
