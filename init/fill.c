@@ -98,8 +98,9 @@ static bool check_spelling(struct fill *f, struct fault *fault)
 static bool fill_fresh(struct fill *f, struct fault *fault)
 {
 	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
-	       state_drop(&f->state, f->bundle, fault) && publish_mkdirs(f, fault) && pour(f, fault) &&
-	       publish_links(f, fault) && publish_dirs(f, fault) && check_spelling(f, fault) &&
+	       state_mark(&f->state, STATE_FIRST, fault) && state_drop(&f->state, f->bundle, fault) &&
+	       publish_mkdirs(f, fault) && pour(f, fault) && publish_links(f, fault) &&
+	       publish_dirs(f, fault) && check_spelling(f, fault) &&
 	       state_commit(&f->state, f->bundle, f->options->sync, fault);
 }
 
@@ -136,8 +137,8 @@ static bool is_held(const struct fill *f)
 	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) && !is_other(f);
 }
 
-/* A fill of this bundle began, did not end, and left no room to do it again beside what it made. Then what is
- * wrong of that goes first: the volume holds no release that anybody could read meanwhile. */
+/* The first fill of this bundle began, did not end, and left no room to do it again beside what it made. Then
+ * what is wrong of that goes first: the volume holds no release that anybody could read meanwhile. */
 static bool make_room(struct fill *f, struct fault *fault)
 {
 	struct fault tight = {.code = EXIT_DONE};

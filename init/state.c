@@ -202,7 +202,9 @@ bool state_load(struct state *s, struct fault *fault)
 
 bool state_unfinished(const struct state *s, const struct bundle *b)
 {
+	struct stat st;
 	return !s->has_held && s->releases.names.count == 0 && s->journals.count == 1 &&
+	       fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       strcmp(names_get(&s->journals, 0).s + strlen(journal_prefix), b->id) == 0;
 }
 
@@ -395,6 +397,9 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 	bool done = write_later(s->journal, head) && (!sync || fsync(s->journal) == 0);
 	if (!close_fd(&s->journal) || !done)
 		return state_fault(s, fault, name, "write");
+	/* Before there is a state, so that none ever stands beside it. */
+	if (!state_unmark(s, STATE_FIRST, fault))
+		return false;
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");
 	return remove_pasts(s, fault) && state_purge(s, fault);

@@ -6,6 +6,7 @@
  *                 its names may be on the volume
  *   release-...   the index of an earlier release whose files stay (releases.h)
  *   switched      DEST holds whole trees, and the two above are empty files (switch.h)
+ *   first         the volume was empty when that fill began, and none has ended since
  *   tmp/          files on their way to their names; emptied when a fill begins and when it ends
  *
  * All of it is untrusted: somebody else may have written it. A state that is not whole counts as none. What
@@ -23,6 +24,7 @@
 #include "releases.h"
 
 #define STATE_SWITCHED "switched"
+#define STATE_FIRST "first"
 
 struct state {
 	const struct dest *dest;
@@ -55,7 +57,7 @@ bool state_load(struct state *state, struct fault *fault);
 bool state_past(struct state *state, const char *name, struct bundle *past, bool *found, int64_t *filled,
                 struct fault *fault);
 
-/* Is there nothing but the journal of BUNDLE, of a fill that has not ended? */
+/* Is there nothing but the journal of BUNDLE, of a first fill that has not ended? */
 bool state_unfinished(const struct state *state, const struct bundle *bundle);
 
 /* The state and the names of the releases, without lock or write access. False with FAULT set (EXIT_VOLUME)
