@@ -30,6 +30,7 @@ static enum exit_code code_of(int errnum)
 	case ERANGE:
 	case ENAMETOOLONG:
 	case EMLINK:
+	case E2BIG:
 		return EXIT_VOLUME;
 	case ENOMEM:
 		return EXIT_INTERNAL;
@@ -46,6 +47,8 @@ static const char *reason_of(int errnum)
 		return "is a symbolic link, or was swapped for one";
 	case ERANGE:
 		return "the file system cannot hold it";
+	case E2BIG:
+		return "has more extended attributes than the kernel can list";
 	case EXDEV:
 		return "leads out of the volume (a symbolic link or a mount point)";
 	default:

@@ -137,13 +137,25 @@ static bool is_held(const struct fill *f)
 	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) && !is_other(f);
 }
 
-/* The first fill of this bundle began, did not end, and left no room to do it again beside what it made. Then
- * what is wrong of that goes first: the volume holds no release that anybody could read meanwhile. */
-static bool make_room(struct fill *f, struct fault *fault)
+/* What is to be done, on file system blocks of UNIT bytes. A first fill of this bundle may have begun, not
+ * ended, and left no room to do it again beside what it made. Then what is wrong of that goes first: the
+ * volume holds no release that anybody could read meanwhile. */
+static bool make_plan(struct fill *f, uint32_t unit, struct fault *fault)
 {
 	struct fault tight = {.code = EXIT_DONE};
 
-	return !state_unfinished(&f->state, f->bundle) || fits(f, &tight) || publish_room(f, fault);
+	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
+		return false;
+	if (!state_unfinished(&f->state, f->bundle) || fits(f, &tight))
+		return true;
+	if (tight.code != EXIT_SPACE) {
+		*fault = tight;
+		return false;
+	}
+	if (!publish_room(f, fault))
+		return false;
+	plan_free(&f->plan);
+	return plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault);
 }
 
 /* A volume that holds something. *CHANGED tells whether its tree was touched. */
@@ -156,7 +168,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 		return fault_errno(fault, errno, f->dest->path, "statfs");
 	if (f->dest->caseless && !spelling_all(f->bundle, f->dest, refuse_present, f, fault))
 		return false;
-	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault) || !make_room(f, fault))
+	if (!make_plan(f, unit, fault))
 		return false;
 	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
 		return false;

@@ -14,13 +14,21 @@
 #define NEW (1u << ACTION_NEW)
 #define CHANGED (1u << ACTION_REPLACE | 1u << ACTION_AMEND)
 #define ANY (~0u)
+#define LINKS (1u << ENTRY_HARDLINK)
 
 static const struct text no_name = {"", 0};
 
+struct publisher;
+
+/* What is done to entry NUMBER, which is E, in directory DIR. False with errno and *ACTION, or with a fault.
+ */
+typedef bool entry_act(struct publisher *p, unsigned worker, int dir, uint32_t number, const struct entry *e,
+                       const char **action, struct fault *fault);
+
 struct publisher {
 	struct fill *fill;
-	unsigned actions; /* bits 1 << action of this pass */
-	bool clears;      /* it removes what it meets, and makes nothing */
+	entry_act *act;
+	unsigned types, actions; /* of the entries that it is done to: bits 1 << type, 1 << action */
 	struct reader readers[WORKERS_MAX], links[WORKERS_MAX];
 };
 
@@ -73,18 +81,25 @@ static bool make_children(struct fill *f, uint32_t number, struct fault *fault)
 	return done;
 }
 
-bool publish_mkdirs(struct fill *f, struct fault *fault)
+/* Who is not root changes nothing in a directory that its owner may not write to. */
+static void unlock_dirs(const struct fill *f)
 {
 	char path[PATH_LEN_MAX + 1];
 
-	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs; i++) {
-		if (!f->fresh && !f->dest->owners) {
-			catalog_path(&f->bundle->catalog, i, path);
-			dest_unlock(f->dest, path);
-		}
+	if (f->fresh || f->dest->owners)
+		return;
+	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs && !stop_requested(); i++) {
+		catalog_path(&f->bundle->catalog, i, path);
+		dest_unlock(f->dest, path);
+	}
+}
+
+bool publish_mkdirs(struct fill *f, struct fault *fault)
+{
+	unlock_dirs(f);
+	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs; i++)
 		if (!stop_check(fault) || !make_children(f, i, fault))
 			return false;
-	}
 	return true;
 }
 
@@ -124,25 +139,13 @@ static bool amend(const struct fill *f, int dir, const char *name, const struct 
 	return done;
 }
 
-/* Remove what is wrong under the name of entry NUMBER; it is then a new one. */
-static bool clear_entry(struct publisher *p, int dir, uint32_t number, const struct entry *e,
-                        const char **action)
-{
-	char name[NAME_LEN_MAX + 1];
-
-	*action = "remove";
-	if (dest_unlink(dir, text_terminate(name, e->name)))
-		p->fill->plan.entry[number] = ACTION_NEW;
-	return p->fill->plan.entry[number] == ACTION_NEW || errno == ENOENT || dest_is_dir(dir, name);
-}
-
-static bool publish_entry(struct publisher *p, int dir, uint32_t number, const struct entry *e,
-                          const char **action)
+static bool give_name(struct publisher *p, unsigned worker, int dir, uint32_t number, const struct entry *e,
+                      const char **action, struct fault *fault)
 {
 	char name[NAME_LEN_MAX + 1], from[16];
 
-	if (p->clears)
-		return clear_entry(p, dir, number, e, action);
+	(void)worker;
+	(void)fault;
 	text_terminate(name, e->name);
 	if (plan_action(&p->fill->plan, number) == ACTION_AMEND)
 		return amend(p->fill, dir, name, e, action);
@@ -151,36 +154,21 @@ static bool publish_entry(struct publisher *p, int dir, uint32_t number, const s
 	return move_in(p->fill, from, dir, name);
 }
 
-static bool publish_frame(void *context, unsigned worker, uint32_t number, struct fault *fault)
+/* Remove what is there and wrong. A hard link goes with what it leads to, or it would keep the room of that.
+ */
+static bool clear_name(struct publisher *p, unsigned worker, int dir, uint32_t number, const struct entry *e,
+                       const char **action, struct fault *fault)
 {
-	struct publisher *p = context;
-	struct reader *r = &p->readers[worker];
-	const struct catalog *c = &p->fill->bundle->catalog;
-	struct spans spans = spans_of(c, number);
-	struct span span;
+	const struct plan *plan = &p->fill->plan;
+	char name[NAME_LEN_MAX + 1];
 
-	if (!plan_frame_has(&p->fill->plan, &p->fill->bundle->catalog, number, p->actions))
+	(void)worker;
+	(void)fault;
+	*action = "remove";
+	if (plan_action(plan, number) != ACTION_REPLACE &&
+	    (e->type != ENTRY_HARDLINK || plan_action(plan, (uint32_t)e->size) != ACTION_REPLACE))
 		return true;
-	if (!reader_block(r, number, fault))
-		return false;
-	while (span_next(&spans, &span)) {
-		int fd = -1;
-		bool done = true;
-		for (uint32_t i = span.from; i < span.to && done; i++) {
-			const char *action = "open";
-			struct entry e = block_entry(&r->block, i - c->frame_first[number]);
-			if (e.type == ENTRY_HARDLINK || !(p->actions >> plan_action(&p->fill->plan, i) & 1))
-				continue;
-			if (fd < 0)
-				fd = open_dir(p->fill, span.dir, O_PATH);
-			done = stop_check(fault) && ((fd >= 0 && publish_entry(p, fd, i, &e, &action)) ||
-			                             failed(p->fill, span.dir, e.name, action, fault));
-		}
-		close_fd(&fd);
-		if (!done)
-			return false;
-	}
-	return true;
+	return dest_unlink(dir, text_terminate(name, e->name)) || errno == ENOENT || dest_is_dir(dir, name);
 }
 
 /* Is PATH of entry TARGET the same file as NAME in DIR already? */
@@ -193,13 +181,14 @@ static bool is_linked(int target_dir, const char *target, int dir, const char *n
 }
 
 static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t number, const struct entry *e,
-                       struct fault *fault)
+                       const char **action, struct fault *fault)
 {
 	struct fill *f = p->fill;
 	const struct catalog *c = &f->bundle->catalog;
 	uint32_t equal = (uint32_t)e->size, frame = catalog_frame_of(c, equal);
 	char name[NAME_LEN_MAX + 1], target[NAME_LEN_MAX + 1], waiting[16];
 
+	*action = "link";
 	if (!reader_block(&p->links[worker], frame, fault))
 		return false;
 	text_terminate(name, e->name);
@@ -219,32 +208,35 @@ static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t n
 	int error = errno;
 	close_fd(&target_dir);
 	errno = error;
-	return done || failed(f, catalog_dir_of(c, number), e->name, "link", fault);
+	return done;
 }
 
-static bool link_frame(void *context, unsigned worker, uint32_t number, struct fault *fault)
+static bool publish_frame(void *context, unsigned worker, uint32_t number, struct fault *fault)
 {
 	struct publisher *p = context;
 	struct reader *r = &p->readers[worker];
+	const struct plan *plan = &p->fill->plan;
 	const struct catalog *c = &p->fill->bundle->catalog;
 	struct spans spans = spans_of(c, number);
 	struct span span;
 
+	if (!plan_frame_has(plan, c, number, p->actions))
+		return true;
 	if (!reader_block(r, number, fault))
 		return false;
 	while (span_next(&spans, &span)) {
 		int fd = -1;
 		bool done = true;
 		for (uint32_t i = span.from; i < span.to && done; i++) {
+			const char *action = "open";
 			struct entry e = block_entry(&r->block, i - c->frame_first[number]);
-			if (e.type != ENTRY_HARDLINK || !(p->actions >> plan_action(&p->fill->plan, i) & 1))
+			if (!(p->types >> e.type & 1) || !(p->actions >> plan_action(plan, i) & 1))
 				continue;
 			if (fd < 0)
 				fd = open_dir(p->fill, span.dir, O_PATH);
-			if (fd < 0)
-				done = failed(p->fill, span.dir, no_name, "open", fault);
-			else
-				done = stop_check(fault) && link_entry(p, worker, fd, i, &e, fault);
+			done =
+			    stop_check(fault) && ((fd >= 0 && p->act(p, worker, fd, i, &e, &action, fault)) ||
+			                          failed(p->fill, span.dir, e.name, action, fault));
 		}
 		close_fd(&fd);
 		if (!done)
@@ -253,21 +245,20 @@ static bool link_frame(void *context, unsigned worker, uint32_t number, struct f
 	return true;
 }
 
-static bool run(struct fill *f, unsigned actions, bool clears,
-                bool (*job)(void *context, unsigned worker, uint32_t number, struct fault *fault),
-                struct fault *fault)
+static bool run(struct fill *f, unsigned types, unsigned actions, entry_act *act, struct fault *fault)
 {
 	struct publisher *p = calloc(1, sizeof *p);
 	if (!p)
 		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "fill", "out of memory");
 	p->fill = f;
+	p->act = act;
+	p->types = types;
 	p->actions = actions;
-	p->clears = clears;
 	for (unsigned i = 0; i < f->workers; i++) {
 		reader_init(&p->readers[i], f->bundle);
 		reader_init(&p->links[i], f->bundle);
 	}
-	bool done = pool_run(f->workers, f->bundle->catalog.head.frames, job, p, NULL, fault);
+	bool done = pool_run(f->workers, f->bundle->catalog.head.frames, publish_frame, p, NULL, fault);
 	for (unsigned i = 0; i < f->workers; i++) {
 		reader_free(&p->readers[i]);
 		reader_free(&p->links[i]);
@@ -276,25 +267,31 @@ static bool run(struct fill *f, unsigned actions, bool clears,
 	return done;
 }
 
+static bool make_links(struct fill *f, unsigned actions, struct fault *fault)
+{
+	return f->bundle->catalog.hardlinks == 0 || run(f, LINKS, actions, link_entry, fault);
+}
+
 bool publish_room(struct fill *f, struct fault *fault)
 {
-	return run(f, 1u << ACTION_REPLACE, true, publish_frame, fault);
+	unlock_dirs(f);
+	/* A link that is right by itself may lead to what is not. */
+	return run(f, ANY, f->bundle->catalog.hardlinks ? ~NEW : 1u << ACTION_REPLACE, clear_name, fault);
 }
 
 bool publish_new(struct fill *f, struct fault *fault)
 {
-	return run(f, NEW, false, publish_frame, fault) &&
-	       (f->bundle->catalog.hardlinks == 0 || run(f, NEW, false, link_frame, fault));
+	return run(f, ~LINKS, NEW, give_name, fault) && make_links(f, NEW, fault);
 }
 
 bool publish_changed(struct fill *f, struct fault *fault)
 {
-	return run(f, CHANGED, false, publish_frame, fault);
+	return run(f, ~LINKS, CHANGED, give_name, fault);
 }
 
 bool publish_links(struct fill *f, struct fault *fault)
 {
-	return f->bundle->catalog.hardlinks == 0 || run(f, ANY, false, link_frame, fault);
+	return make_links(f, ANY, fault);
 }
 
 static bool publish_dir(struct fill *f, uint32_t number, struct fault *fault)

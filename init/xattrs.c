@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "stop.h"
+
 /* The names of xattrs that a bundle may hold, and that are so decant's to set and to remove. */
 static bool is_managed(const char *name)
 {
@@ -72,9 +74,18 @@ bool xattrs_set(int fd, struct text set)
 
 bool xattrs_remove_extra(int fd, struct text set)
 {
+	/* A list holds no more names than this. Who sets them as fast as they go is not waited for. */
+	const unsigned max = XATTR_SET_MAX / sizeof "user.a";
 	char name[NAME_LEN_MAX + 1];
-	bool done = xattrs_extra(fd, set, name);
-	while (done && *name)
-		done = fremovexattr(fd, name) == 0 && xattrs_extra(fd, set, name);
-	return done;
+
+	for (unsigned removed = 0; xattrs_extra(fd, set, name); removed++) {
+		if (!*name)
+			return true;
+		errno = removed < max ? EINTR : EBUSY;
+		if (removed == max || stop_requested())
+			return false;
+		if (fremovexattr(fd, name) != 0 && errno != ENODATA)
+			return false;
+	}
+	return false;
 }

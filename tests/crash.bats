@@ -208,6 +208,54 @@ survives_kills() { # FROM TO STEP
 	done
 }
 
+@test "a first fill that was killed at its end makes room of hard links and in closed directories, too" {
+	mount_tmpfs v size=60m
+	chown 1000:1000 v
+	mkdir -p s/closed s/links
+	head -c 40000000 /dev/urandom >s/closed/large
+	ln s/closed/large s/links/same
+	ln s/closed/large s/links/wrong
+	chmod 555 s/closed s/links
+	pack s large.b
+	user=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	status=0
+	"${user[@]}" strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when=2 \
+		"$decant" fill --threads 1 --dest v large.b 2>err || status=$?
+	[[ $status -eq 137 && -e v/.decant/first ]]
+	[[ $(stat -c %a-%h v/closed v/closed/large | paste -sd ,) = 555-2,644-3 ]]
+	# As a power cut may leave it.
+	damage v/closed/large 20000000
+	ln -sf nowhere v/links/wrong
+	status=0
+	"${user[@]}" "$decant" fill --dest v large.b 2>err || status=$?
+	[[ $status -eq 0 ]] || {
+		cat err
+		return 1
+	}
+	"${user[@]}" "$decant" verify --extra --dest v large.b
+	[[ $(stat -c %h v/links/wrong) -eq 3 ]]
+}
+
+@test "no room is made in a volume that is in use: a repair that was killed, and then does not fit" {
+	mount_tmpfs v size=60m
+	mkdir s
+	head -c 40000000 /dev/urandom >s/large
+	echo small >s/small
+	pack s large.b
+	fill large.b v
+	echo other >v/small
+	inject large.b renameat:2 signal=KILL
+	[[ $status -eq 137 && ! -e v/.decant/state && $(ls v/.decant) = *journal-* ]]
+	damage v/large 20000000
+	cp v/large before
+	run -12 --separate-stderr "$decant" fill --dest v large.b
+	says "check space"
+	cmp before v/large
+	rm v/large
+	fill large.b v
+	verify large.b v --extra
+}
+
 @test "what a killed refill left aside takes no room from those after it" {
 	mount_tmpfs v size=100m
 	mkdir s

@@ -50,6 +50,9 @@ in_between() { # BEFORE N
 killed_at_each() { # STEP BEFORE N COMMAND [OPTION...]
 	local step=$1 before=$2 n=$3 command=$4 place call switched=0 count=0
 	shift 4
+	# In a copy, too: its new ctimes make decant look at more.
+	rm -rf v
+	cp -a start v
 	name_places "$n" "$@" | thin "$step" >all
 	[ -s all ]
 	while IFS=$'\t' read -r place call; do

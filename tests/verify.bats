@@ -307,8 +307,8 @@ keep_times() { # DIR COMMAND...
 	mount -o loop xfs.img x
 	fill b.tar.zst x
 	perl -e 'for (1 .. 700) { system("setfattr", "-n", sprintf("user.%0200d", $_), "x/none") == 0 or die }'
-	run -13 --separate-stderr "$decant" verify --dest x b.tar.zst
-	says x/none "list xattrs"
+	run -11 --separate-stderr "$decant" verify --dest x b.tar.zst
+	says x/none "list xattrs: has more"
 	fill b.tar.zst x
 	verify b.tar.zst x
 }
