@@ -48,7 +48,7 @@ cflags += -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-re
 ldflags += -fsanitize=$(SANITIZE)
 else
 # Most of decant waits for system calls, so small beats fast; hashing reads every byte.
-cflags += -Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+cflags += -Os -fPIE -fomit-frame-pointer -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
 $(OBJ)/hash.o: private cflags += -O2
 # static-pie: nothing to load, and still at a random address.

@@ -1,9 +1,13 @@
 #include "confine.h"
 
+#include <elf.h>
 #include <limits.h>
+#include <link.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <stdint.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -78,6 +82,21 @@ static void restrict_files(const int *roots, size_t count)
 	if (whole)
 		syscall(SYS_landlock_restrict_self, fd, 0);
 	close(fd);
+}
+
+void confine_relocated(void)
+{
+	/* ld sets it to where the program begins, elf(5). */
+	extern const char __ehdr_start[] /* NOLINT(bugprone-reserved-identifier): that is its name */
+	    __attribute__((visibility("hidden")));
+	const ElfW(Phdr) *p = (const void *)getauxval(AT_PHDR);
+	uintptr_t page = (uintptr_t)getauxval(AT_PAGESZ), base = (uintptr_t)__ehdr_start;
+
+	for (unsigned long n = p ? getauxval(AT_PHNUM) : 0; n > 0; n--, p++) {
+		uintptr_t from = (base + p->p_vaddr) & -page, to = (base + p->p_vaddr + p->p_memsz) & -page;
+		if (p->p_type == PT_GNU_RELRO && to > from)
+			mprotect((void *)from, to - from, PROT_READ);
+	}
 }
 
 void confine(const int *kept, size_t count, size_t roots)

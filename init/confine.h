@@ -5,6 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Make what relocation wrote read-only, at the start: the addresses that function pointers are taken from. A
+ * dynamic program's loader does that; musl's start of a static one does not. */
+void confine_relocated(void);
+
 /* KEPT holds COUNT descriptors, the first ROOTS of them of directories. From now on this process
  * - gains no privileges by exec (no_new_privs);
  * - has no other descriptor above 2 open (Linux 5.9 or later);

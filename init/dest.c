@@ -29,12 +29,24 @@ static int open_beneath(int dir, const char *path, int flags)
 	}
 }
 
-/* One component, without openat2: no symbolic link, and still on the volume's device. */
+/* Is FD what is mounted somewhere, perhaps from the same device? False also when that cannot be found out. */
+static bool is_mounted(int fd)
+{
+	/* struct statx by its layout, statx(2): musl's headers have it since 1.2.5, and the kernel's go with
+	 * no others. */
+	enum { SIZE = 256, ATTRIBUTES = 1, MOUNT_ROOT = 0x2000 };
+	uint64_t buf[SIZE / sizeof(uint64_t)] = {0};
+
+	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0, buf) == 0 && (buf[ATTRIBUTES] & MOUNT_ROOT);
+}
+
+/* One component, without openat2: no symbolic link, and still in the volume. */
 static int open_component(const struct dest *d, int dir, const char *name, int flags)
 {
 	struct stat st;
-	int fd = openat(dir, name, flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_dev != d->dev)) {
+	int fd = openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 &&
+	    (fstat(fd, &st) != 0 || st.st_dev != d->dev || (strcmp(name, ".") != 0 && is_mounted(fd)))) {
 		close(fd);
 		errno = EXDEV;
 		return -1;
@@ -45,7 +57,7 @@ static int open_component(const struct dest *d, int dir, const char *name, int f
 static int walk(const struct dest *d, const char *path, int flags)
 {
 	char name[NAME_LEN_MAX + 1];
-	int dir = open_component(d, d->root, ".", O_PATH);
+	int dir = open_component(d, d->root, ".", O_PATH | O_DIRECTORY);
 
 	for (const char *at = path; dir >= 0 && at;) {
 		const char *slash = strchr(at, '/');
@@ -53,7 +65,7 @@ static int walk(const struct dest *d, const char *path, int flags)
 		memcpy(name, at, len);
 		name[len] = '\0';
 		at = slash ? slash + 1 : NULL;
-		int next = open_component(d, dir, name, at ? O_PATH : flags);
+		int next = open_component(d, dir, name, O_DIRECTORY | (at ? O_PATH : flags));
 		int error = errno;
 		close(dir);
 		errno = error;
@@ -69,14 +81,14 @@ int dest_dir(const struct dest *d, const char *path, int flags)
 
 int dest_child(const struct dest *d, int dir, const char *name)
 {
-	return d->walk ? open_component(d, dir, name, O_RDONLY)
+	return d->walk ? open_component(d, dir, name, O_RDONLY | O_DIRECTORY)
 	               : open_beneath(dir, name, O_RDONLY | O_DIRECTORY);
 }
 
 int dest_file(const struct dest *d, int dir, const char *name, int flags)
 {
-	flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	return d->walk ? openat(dir, name, flags) : open_beneath(dir, name, flags);
+	flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	return d->walk ? open_component(d, dir, name, flags) : open_beneath(dir, name, flags);
 }
 
 bool dest_folds_case(int fd)
@@ -86,16 +98,21 @@ bool dest_folds_case(int fd)
 	return syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, flags) == 0 && (flags[0] & FS_CASEFOLD_FL);
 }
 
-/* May this process set mode, owner and time of what is somebody else's? capabilities(7) */
-static bool may_set_all(void)
+/* May this process do what the capabilities NEEDED give, all of the first 32? capabilities(7) */
+static bool may(uint32_t needed)
 {
-	const uint32_t needed = 1u << CAP_CHOWN | 1u << CAP_FOWNER;
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 
 	if (geteuid() != 0)
 		return false;
 	return syscall(SYS_capget, &head, sets) != 0 || (sets[0].effective & needed) == needed;
+}
+
+/* May it set mode, owner and time of what is somebody else's? */
+static bool may_set_all(void)
+{
+	return may(1u << CAP_CHOWN | 1u << CAP_FOWNER);
 }
 
 /* PATH without slashes at its end: with one, O_NOFOLLOW would follow a symbolic link. */
@@ -154,6 +171,7 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	d->dev = st.st_dev;
 	d->step = step_of(&st.st_ctim);
 	d->owners = geteuid() == 0;
+	d->overrides = may(1u << CAP_DAC_OVERRIDE);
 	d->root_is_ours = st.st_uid == geteuid() || may_set_all();
 
 	/* Now, because a confined process cannot read it later. */
@@ -296,13 +314,13 @@ static void unlock(int fd)
 
 void dest_unlock(const struct dest *d, const char *path)
 {
-	if (!d->owners)
+	if (!d->overrides)
 		unlock(dest_dir(d, path, O_RDONLY));
 }
 
 void dest_unlock_child(const struct dest *d, int dir, const char *name)
 {
-	if (!d->owners)
+	if (!d->overrides)
 		unlock(dest_child(d, dir, name));
 }
 

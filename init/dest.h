@@ -26,6 +26,7 @@ struct dest {
 	uint64_t dev;           /* its device */
 	bool walk;              /* openat2 is refused: walk by component. Set once, by dest_open */
 	bool owners;            /* this process may give files away, so owners are applied and compared */
+	bool overrides;         /* it may change the names in a directory, whatever the mode says */
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
 	bool root_is_ours;      /* this process may set its mode, owner and time, so they are compared */
 	long step;              /* nanoseconds; times are kept in steps no larger than this */
@@ -48,7 +49,8 @@ int dest_dir(const struct dest *dest, const char *path, int flags);
 /* Open directory NAME of directory DIR, for reading; no symbolic link, on the volume's device. */
 int dest_child(const struct dest *dest, int dir, const char *name);
 /* Open what is called NAME in directory DIR to look at it, whatever it is: for FLAGS O_RDONLY or O_WRONLY, at
- * once, and no symbolic link (ELOOP). With openat2 nothing that is mounted there either (EXDEV). */
+ * once, and no symbolic link (ELOOP), nor what is mounted there (EXDEV). Without openat2 only Linux 5.8 and
+ * later tell that. */
 int dest_file(const struct dest *dest, int dir, const char *name, int flags);
 
 /* Does the directory FD ignore the case of names? Some file systems have a flag for each
@@ -75,7 +77,7 @@ bool dest_rmdir(int dir, const char *name);
 bool dest_is_dir(int dir, const char *name); /* leaves errno as it is */
 
 /* The directory at PATH, when this user owns it, becomes one that its owner may change, if it is not. What
- * its mode shall be is set when all else is done. Does nothing for root, who needs no mode. */
+ * its mode shall be is set when all else is done. Does nothing for who OVERRIDES modes. */
 void dest_unlock(const struct dest *dest, const char *path);
 /* The same for directory NAME of directory DIR. */
 void dest_unlock_child(const struct dest *dest, int dir, const char *name);

@@ -137,21 +137,16 @@ static bool is_held(const struct fill *f)
 	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) && !is_other(f);
 }
 
-/* What is to be done, on file system blocks of UNIT bytes. A first fill of this bundle may have begun, not
- * ended, and left no room to do it again beside what it made. Then what is wrong of that goes first: the
- * volume holds no release that anybody could read meanwhile. */
+/* What is to be done, on file system blocks of UNIT bytes. What is wrong of a first fill that did not end
+ * goes before it is made again, because there need not be room for both: the volume holds no release that
+ * anybody could read meanwhile. */
 static bool make_plan(struct fill *f, uint32_t unit, struct fault *fault)
 {
-	struct fault tight = {.code = EXIT_DONE};
-
 	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
 		return false;
-	if (!state_unfinished(&f->state, f->bundle) || fits(f, &tight))
+	f->unfinished = state_unfinished(&f->state, f->bundle);
+	if (!f->unfinished)
 		return true;
-	if (tight.code != EXIT_SPACE) {
-		*fault = tight;
-		return false;
-	}
 	if (!publish_room(f, fault))
 		return false;
 	plan_free(&f->plan);

@@ -230,6 +230,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct log log;
 
+	confine_relocated();
 	umask(0);
 	stop_install();
 	bool parsed = options_parse(&options, argc, argv, &fault);

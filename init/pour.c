@@ -276,6 +276,8 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 		p->fill->plan.entry[number] = (uint8_t)action;
 		if (action != ACTION_REPLACE)
 			return true;
+		if (p->fill->unfinished) /* fill.c, make_plan; what stays is replaced all the same */
+			dest_unlink(w->fd, name);
 	}
 	int dir = target(p, w, number, e, name);
 	int fd = dest_create(dir, name, &meta);

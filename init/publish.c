@@ -81,12 +81,12 @@ static bool make_children(struct fill *f, uint32_t number, struct fault *fault)
 	return done;
 }
 
-/* Who is not root changes nothing in a directory that its owner may not write to. */
+/* Without a capability for it nobody changes a name in a directory that its owner may not write to. */
 static void unlock_dirs(const struct fill *f)
 {
 	char path[PATH_LEN_MAX + 1];
 
-	if (f->fresh || f->dest->owners)
+	if (f->fresh || f->dest->overrides)
 		return;
 	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs && !stop_requested(); i++) {
 		catalog_path(&f->bundle->catalog, i, path);
@@ -306,7 +306,7 @@ static bool publish_dir(struct fill *f, uint32_t number, struct fault *fault)
 	int fd = open_dir(f, number, O_RDONLY);
 	bool done = fd >= 0 && fstat(fd, &st) == 0 && dest_amend(f->dest, fd, &st, &meta, &action);
 	/* A mount point that somebody else owns is theirs to set up. */
-	if (!done && !(number == 0 && fd >= 0 && errno == EPERM))
+	if (!done && !(number == 0 && fd >= 0 && errno == EPERM && st.st_uid != geteuid()))
 		failed(f, number, no_name, action, fault);
 	close_fd(&fd);
 	return fault->code == EXIT_DONE;

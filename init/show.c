@@ -280,9 +280,9 @@ static bool show_volume(const struct options *o, const char *name, struct fault 
 	struct releases kept;
 	char when[72];
 	bool opened = dest_open(&dest, name, false, fault),
-	     switched = opened && switch_peek(&dest, &tree, &kept);
+	     switched = opened && switch_peek(&dest, &tree, &kept, fault);
 
-	if (opened && state_peek(&state, switched ? &tree : &dest, fault)) {
+	if (opened && !fault->code && state_peek(&state, switched ? &tree : &dest, fault)) {
 		format_time(when, sizeof when - 1, state.filled);
 		strcat(when, "Z");
 		/* What follows the index in the bundle is not known here. */

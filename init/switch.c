@@ -134,7 +134,8 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 			fault_errno(fault, errno, tree.path, "remove directory");
 	}
 	dest_close(&tree);
-	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION)
+	/* EXIT_SPACE: on a full disk a tree without .decant cannot be locked, but others after it may go. */
+	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION || fault->code == EXIT_SPACE)
 		return pass_over(w, fault);
 	if (fault->code)
 		return false;
@@ -279,16 +280,13 @@ bool switch_verify(const struct options *o, const struct log *log, struct bundle
 	return fault->code == EXIT_DONE;
 }
 
-bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept)
+bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept, struct fault *fault)
 {
-	struct state s = {.dir = dest_child(d, d->root, STATE_DIR)};
-	struct fault fault = {.code = EXIT_DONE};
+	struct state s = {.dest = d, .dir = dest_child(d, d->root, STATE_DIR)};
 	char led[ID_SIZE];
 	bool is = false;
 
-	if (s.dir >= 0 && state_switched(&s, &is, &fault))
-		is = is && read_link(d, led, &fault) && id_valid(led);
-
+	is = s.dir >= 0 && state_switched(&s, &is, fault) && is && read_link(d, led, fault) && id_valid(led);
 	if (is) {
 		bool opened = dest_within(tree, d, led, false), read = releases_read(kept, s.dir);
 		is = opened && read;

@@ -31,7 +31,8 @@ bool switch_verify(const struct options *options, const struct log *log, struct 
                    struct dest *dest, unsigned workers, struct fault *fault);
 
 /* If DEST is such a directory, whose `current` leads to a tree: open that as TREE, and read the names of the
- * trees that are kept to KEPT. Pass dest_close and releases_free when it returns true. */
-bool switch_peek(const struct dest *dest, struct dest *tree, struct releases *kept);
+ * trees that are kept to KEPT. Pass dest_close and releases_free when it returns true. False with FAULT set
+ * only when that cannot be found out. */
+bool switch_peek(const struct dest *dest, struct dest *tree, struct releases *kept, struct fault *fault);
 
 #endif

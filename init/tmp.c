@@ -9,13 +9,14 @@
 #include "state.h"
 #include "stop.h"
 
-enum { ROUNDS_MAX = 100000 };
+enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000 };
 
 bool state_discard(struct state *s, int dir, const char *name)
 {
 	char to[32];
-	/* tmp was empty, so a name is taken only when somebody plants it; the next one will do. */
-	for (unsigned tries = 0; tries < 100; tries++) {
+	/* A name is taken when somebody plants it, or when a purge that did not end left it; the next one
+	 * will do. Each number is tried once. */
+	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
 		snprintf(to, sizeof to, "trash-%u", s->discarded++);
 		if (dest_rename(dir, name, s->tmp, to))
 			return true;
@@ -35,20 +36,20 @@ static void seize(const struct state *s, int dir, const char *name)
 {
 	struct stat above, st;
 
-	if (s->dest->owners || fstat(dir, &above) != 0 || !state_private(&above) ||
+	if (s->dest->overrides || fstat(dir, &above) != 0 || !state_private(&above) ||
 	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
 		return;
 	(void)fchmodat(dir, name, 0700, 0);
 }
 
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
- * descriptors. */
+ * descriptors. False with EBUSY when all that it still holds is what something is mounted on. */
 static bool purge_dir(struct state *s, const char *name)
 {
 	struct names names;
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name);
-	bool done = dir >= 0 && names_read(dir, &names);
+	bool done = dir >= 0 && names_read(dir, &names), busy = false;
 
 	if (done) {
 		for (uint32_t i = 0; i < names.count && done && !stop_requested(); i++) {
@@ -58,33 +59,43 @@ static bool purge_dir(struct state *s, const char *name)
 				seize(s, dir, inner);
 				done = state_discard(s, dir, inner);
 			}
+			if (!done && errno == EBUSY)
+				done = busy = true;
 		}
 		names_free(&names);
 	}
 	int error = errno;
 	close_fd(&dir);
-	errno = error;
-	return done && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+	errno = busy ? EBUSY : error;
+	return done && !busy && (dest_rmdir(s->tmp, name) || errno == ENOENT);
 }
 
 bool state_purge(struct state *s, struct fault *fault)
 {
-	/* Each round takes a level off the deepest tree. */
+	uint32_t before = 0;
+
+	/* Each round takes a level off the deepest tree, until there is nothing but what has mounts in it:
+	 * that came here with the directory that was above it, and harms nobody. */
 	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		struct names names;
+		uint32_t busy = 0;
 		if (!names_read(s->tmp, &names))
 			return state_fault(s, fault, "tmp", "read");
 		uint32_t count = names.count;
 		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
 			const char *name = names_get(&names, i).s;
-			if (!dest_unlink(s->tmp, name) && errno != ENOENT &&
-			    ((errno != EISDIR && errno != EPERM) || !purge_dir(s, name)) &&
-			    stop_check(fault)) /* which leaves a directory half emptied */
+			if (dest_unlink(s->tmp, name) || errno == ENOENT ||
+			    ((errno == EISDIR || errno == EPERM) && purge_dir(s, name)))
+				continue;
+			if (errno == EBUSY)
+				busy++;
+			else if (stop_check(fault)) /* which leaves a directory half emptied */
 				state_fault(s, fault, "tmp", "empty");
 		}
 		names_free(&names);
-		if (count == 0 || fault->code)
+		if (count == 0 || fault->code || (count == busy && count == before))
 			return fault->code == EXIT_DONE;
+		before = count;
 	}
 	errno = EBUSY;
 	return state_fault(s, fault, "tmp", "empty");

@@ -102,6 +102,9 @@ each() { # FUNCTION
 		readelf -lW "$1" | grep -q GNU_RELRO && readelf -dW "$1" | grep -qE 'FLAGS.*\bBIND_NOW|FLAGS_1.*\bNOW'
 	}
 	each check
+	# The kernel does nothing about it, and no loader is there that could: decant does.
+	strace -qq -o trace "$decant" --version
+	grep -A 5 '^execve' trace | grep -E '^mprotect\(0x[0-9a-f]+000, [0-9]+, PROT_READ\) += 0$'
 }
 
 @test "the programs are position independent, and no code is relocated" {

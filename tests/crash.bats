@@ -236,6 +236,51 @@ survives_kills() { # FROM TO STEP
 	[[ $(stat -c %h v/links/wrong) -eq 3 ]]
 }
 
+@test "a first fill that was killed makes room of files with holes, and of those that had no owner yet" {
+	mount_tmpfs v size=24m
+	mkdir s
+	for n in 1 2; do
+		head -c 10000000 /dev/urandom >s/$n
+		dd if=/dev/zero of=s/$n bs=65536 seek=3 count=1 conv=notrunc status=none
+	done
+	pack s holes.b
+	inject holes.b ftruncate:2 signal=KILL # all written but the end
+	[[ $status -eq 137 && $(stat -c %b v/2) -gt 19000 ]]
+	truncate -s -4096 v/2
+	fill holes.b v
+	verify holes.b v --extra
+	rm -rf v/* v/.decant
+	for n in 1 2; do head -c 3000000 /dev/urandom >s/$n; done
+	umount v
+	mount_tmpfs v size=6500k
+	pack s owner.b --owner 1000:1000
+	inject owner.b fchown:2 signal=KILL
+	[[ $status -eq 137 && $(stat -c %u-%s v/1 v/2 | paste -sd ,) = 1000-3000000,0-3000000 ]]
+	fill owner.b v
+	verify owner.b v --extra
+}
+
+@test "a purge of tmp that was stopped is carried on, whatever it left" {
+	mkdir -p s/assets
+	for ((n = 0; n < 400; n++)); do mkdir -p s/assets/$n/{a,b}/c; done
+	for ((n = 0; n < 400; n++)); do : >s/assets/$n/a/c/x; done
+	pack s old.b
+	rm -r s/assets
+	ln -s elsewhere s/assets
+	pack s new.b
+	fill old.b v
+	inject new.b unlinkat:900 signal=KILL
+	[[ $status -eq 137 && $(ls v/.decant/tmp | wc -l) -gt 300 ]]
+	cp -a v/.decant/tmp left
+	fill new.b v
+	verify new.b v --extra
+	[[ -z $(ls -A v/.decant/tmp) ]]
+	# Also when the fill that comes across it has nothing else to do.
+	cp -a left/. v/.decant/tmp
+	fill new.b v
+	[[ -z $(ls -A v/.decant/tmp) ]]
+}
+
 @test "no room is made in a volume that is in use: a repair that was killed, and then does not fit" {
 	mount_tmpfs v size=60m
 	mkdir s

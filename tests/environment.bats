@@ -134,6 +134,45 @@ without() { # SYSTEM-CALLS ERROR
 	grep -q ': unchanged: ' log
 }
 
+@test "root without capabilities: closed directories are refilled, removed and emptied" {
+	bare=(setpriv --bounding-set=-all --inh-caps=-all --no-new-privs)
+	mkdir -p s/d/e s/gone/deep
+	for n in one two; do
+		echo $n >s/d/e/f
+		echo $n >s/d/f
+		echo $n >s/gone/deep/f
+		chmod 555 s/d s/d/e s/gone s/gone/deep
+		pack s $n.b
+		chmod 755 s/d s/d/e s/gone s/gone/deep
+		rm -r s/gone
+		mkdir -p s/gone/deep
+	done
+	rmdir s/gone/deep s/gone
+	pack s three.b
+	for n in one two three; do
+		mkdir -p v/stranger/closed
+		echo x >v/stranger/closed/f
+		chmod 555 v/stranger/closed v/stranger
+		"${bare[@]}" "$decant" fill --prune all --dest v $n.b 2>log || {
+			cat log
+			return 1
+		}
+		verify $n.b v --extra
+		[ -z "$(ls -A v/.decant/tmp)" ]
+	done
+}
+
+@test "root without capabilities: the owner of the volume's own root cannot be given, and that is no success" {
+	mkdir s
+	echo page >s/page
+	chmod 711 s
+	chown 1000:1000 s
+	pack s b.b --preserve-owner
+	chmod 700 v
+	run -15 --separate-stderr setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --dest v b.b
+	says "v: set owner"
+}
+
 @test "root without capabilities, in somebody else's volume: its root stays as it is, and is not compared" {
 	cp "$small" .
 	chown 1000:1000 v

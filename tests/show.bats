@@ -129,3 +129,18 @@ setup() {
 	pack far far.tar.zst
 	"$decant" list --long far.tar.zst | grep ' 2147485547-12-31T23:46:40'
 }
+
+@test "info of a directory that may not be looked into is one line" {
+	mkdir -p v s
+	echo x >s/file
+	pack s b.tar.zst
+	fill b.tar.zst v
+	chmod 744 v/.decant
+	chmod 755 .
+	run -15 --separate-stderr setpriv --reuid 65534 --regid 65534 --clear-groups "$decant" info v
+	says v/.decant
+	status=0
+	strace -qq -o trace -e trace=newfstatat -e inject=newfstatat:error=EIO:when=1+ "$decant" info v >out 2>err || status=$?
+	[ "$status" -eq 13 ]
+	[ "$(wc -l <err)" -eq 1 ]
+}

@@ -243,6 +243,14 @@ refused() { # WORD...
 	to 1
 	run -12 "$decant" fill --switch --no-space-check --dest v big.tar.zst
 	shows 1
+	# On a full disk a tree that was killed at once, and has no .decant, is in the way of no other.
+	for n in 00000000000000000000000000000000 ffffffffffffffffffffffffffffffff; do
+		mkdir v/$n
+		: >v/.decant/journal-$n
+	done
+	dd if=/dev/zero of=v/full bs=4096 status=none || :
+	(for ((n = 0; n < 100; n++)); do : >v/full-$n; done) || :
+	rm v/full
 	fill fits.tar.zst v --switch
 	same_tree fits v/current/.
 }
