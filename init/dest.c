@@ -15,18 +15,9 @@
 #include "io.h"
 #include "path.h"
 
-static int open_beneath(int dir, const char *path, int flags)
+static int open_inside(int dir, const char *path, int flags)
 {
-	struct open_how how = {
-	    .flags = (unsigned)(flags | O_CLOEXEC),
-	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
-	};
-	/* EAGAIN: a rename somewhere on the system made the kernel unsure (openat2(2)). */
-	for (int tries = 0;; tries++) {
-		long fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
-		if (fd >= 0 || errno != EAGAIN || tries == 64)
-			return (int)fd;
-	}
+	return open_beneath(dir, path, flags, RESOLVE_NO_XDEV);
 }
 
 /* Is FD what is mounted somewhere, perhaps from the same device? False also when that cannot be found out. */
@@ -76,19 +67,19 @@ static int walk(const struct dest *d, const char *path, int flags)
 
 int dest_dir(const struct dest *d, const char *path, int flags)
 {
-	return d->walk ? walk(d, path, flags) : open_beneath(d->root, path, flags | O_DIRECTORY);
+	return d->walk ? walk(d, path, flags) : open_inside(d->root, path, flags | O_DIRECTORY);
 }
 
 int dest_child(const struct dest *d, int dir, const char *name)
 {
 	return d->walk ? open_component(d, dir, name, O_RDONLY | O_DIRECTORY)
-	               : open_beneath(dir, name, O_RDONLY | O_DIRECTORY);
+	               : open_inside(dir, name, O_RDONLY | O_DIRECTORY);
 }
 
 int dest_file(const struct dest *d, int dir, const char *name, int flags)
 {
 	flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-	return d->walk ? open_component(d, dir, name, flags) : open_beneath(dir, name, flags);
+	return d->walk ? open_component(d, dir, name, flags) : open_inside(dir, name, flags);
 }
 
 bool dest_folds_case(int fd)
@@ -176,7 +167,7 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 
 	/* Now, because a confined process cannot read it later. */
 	read_boot(d->boot, sizeof d->boot);
-	int test = open_beneath(d->root, ".", O_PATH | O_DIRECTORY);
+	int test = open_inside(d->root, ".", O_PATH | O_DIRECTORY);
 	d->walk = test < 0;
 	close_fd(&test);
 	return true;

@@ -64,9 +64,12 @@ static int open_entry(const struct encoder *x, uint32_t entry, struct fault *fau
 	const struct node *node = &x->tree->entries[entry].node;
 	char path[PATH_LEN_MAX + 1];
 
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	tree_path(x->tree, node->parent, node->name, path);
-	int fd = openat(x->tree->root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+	int fd = open_beneath(x->tree->root, path, flags, 0);
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = openat(x->tree->root, path, flags);
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == EXDEV))
 		changed(x, entry, fault);
 	else if (fd < 0)
 		entry_fault(x, entry, EXIT_IO, "open", NULL, fault);

@@ -48,7 +48,7 @@ static const char *reason_of(int errnum)
 	case ERANGE:
 		return "the file system cannot hold it";
 	case E2BIG:
-		return "has more extended attributes than the kernel can list";
+		return "has more extended attributes, or longer names of them, than Linux can handle";
 	case EXDEV:
 		return "leads out of the volume (a symbolic link or a mount point)";
 	default:

@@ -270,8 +270,10 @@ static void step(const struct token *t, const unsigned char *path, size_t len, b
 /* Does the pattern match the path, or a directory above it? */
 static bool matches(const struct ignore_pattern *p, const unsigned char *path, size_t len)
 {
-	bool reached[PATH_LEN_MAX + 1] = {true};
+	bool reached[PATH_LEN_MAX + 1];
 
+	memset(reached, 0, len + 1);
+	reached[0] = true;
 	for (size_t i = 0; i < p->count; i++)
 		step(&p->tokens[i], path, len, reached);
 	for (size_t i = 1; i < len; i++)

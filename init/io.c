@@ -1,8 +1,11 @@
 #include "io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "stop.h"
@@ -87,6 +90,20 @@ bool write_stream(int fd, const void *buffer, size_t size)
 		done += n;
 	}
 	return true;
+}
+
+int open_beneath(int dir, const char *path, int flags, uint64_t more)
+{
+	struct open_how how = {
+	    .flags = (unsigned)(flags | O_CLOEXEC),
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | more,
+	};
+	/* EAGAIN: a rename somewhere on the system made the kernel unsure (openat2(2)). */
+	for (int tries = 0;; tries++) {
+		long fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
+		if (fd >= 0 || errno != EAGAIN || tries == 64)
+			return (int)fd;
+	}
 }
 
 bool close_fd(int *fd)

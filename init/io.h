@@ -22,6 +22,11 @@ bool write_full(int fd, const void *buffer, size_t size, int64_t at);
  * EINTR). */
 bool write_stream(int fd, const void *buffer, size_t size);
 
+/* Open PATH below the directory DIR by openat2(2): no symbolic link on the way (ELOOP), no way out (EXDEV).
+ * MORE is further RESOLVE_ flags. -1 with errno, ENOSYS or EPERM also where the kernel or a filter has no
+ * such call. */
+int open_beneath(int dir, const char *path, int flags, uint64_t more);
+
 /* Close *FD, if it is not -1, and make it -1. False with errno when close fails; the descriptor is gone
  * either way (close(2)). */
 bool close_fd(int *fd);

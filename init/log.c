@@ -55,8 +55,11 @@ static void add_json(struct line *line, const char *key, const char *escaped)
 void log_init(struct log *log, const char *program, bool json, enum progress progress)
 {
 	int fd;
+	/* Standard streams that are closed: nothing else may get their numbers, and what is written there
+	 * fails. */
 	do
-		fd = open("/dev/null", O_RDWR);
+		if ((fd = open("/dev/null", O_RDONLY)) < 0)
+			fd = open("/", O_RDONLY | O_DIRECTORY);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	close_fd(&fd);
 	if (progress == PROGRESS_AUTO)

@@ -37,6 +37,9 @@ uint32_t *map_dirs(const struct catalog *from, const struct catalog *to)
 void lookup_enter(struct lookup *l, uint32_t dir)
 {
 	const struct catalog *c = &l->reader.bundle->catalog;
+	if (dir != NO_ENTRY && l->dir == dir + 1)
+		return;
+	l->dir = dir + 1;
 	l->next = dir == NO_ENTRY ? 0 : c->dir_first[dir];
 	l->end = dir == NO_ENTRY ? 0 : c->dir_first[dir + 1];
 }

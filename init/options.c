@@ -130,7 +130,7 @@ static bool parse_number(const char *text, unsigned low, unsigned high, unsigned
 	char *end;
 	errno = 0;
 	unsigned long number = strtoul(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || number < low || number > high)
+	if (errno || *end || *text < '0' || *text > '9' || number < low || number > high)
 		return false;
 	*out = (unsigned)number;
 	return true;

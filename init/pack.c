@@ -234,6 +234,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	struct layout layout = {.count = 0};
 	struct encoded encoded = {.data = -1};
 	struct progress_state clock;
+	const char *dir = getenv("TMPDIR");
 	char tmp[PATH_LEN_MAX + 1];
 	char packer[64];
 
@@ -262,7 +263,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	if (o->output)
 		parent_of(o->output, tmp);
 	else
-		snprintf(tmp, sizeof tmp, "%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+		snprintf(tmp, sizeof tmp, "%s", dir && *dir ? dir : "/tmp");
 
 	bool done = load_ignore(&ignore, o, fault) && scan(&tree, o->source, &scanning, fault) &&
 	            layout_make(&layout, &tree, fault) &&

@@ -22,6 +22,7 @@ struct scanner {
 	 * of 2. */
 	uint32_t *inodes;
 	uint32_t inode_room, inode_count;
+	char list[XATTR_SET_MAX + 1]; /* for read_xattrs, here because directories are many levels deep */
 };
 
 static bool failed(const struct scanner *s, const char *path, const char *action, struct fault *fault)
@@ -84,12 +85,13 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Append the attribute NAME of PROC (a path that leads to the file) to the node's set. */
-static bool add_xattr(struct node *node, const char *file, const char *name)
+/* Append the attribute NAME of FD to the node's set. */
+static bool add_xattr(struct node *node, int fd, const char *name)
 {
 	size_t name_len = strlen(name);
-	ssize_t len = lgetxattr(file, name, NULL, 0);
-	if (len < 0 || node->xattr_len + name_len + 5 + (size_t)len > XATTR_SET_MAX) {
+	ssize_t len = fgetxattr(fd, name, NULL, 0);
+	if (len < 0 || name_len > NAME_LEN_MAX ||
+	    node->xattr_len + name_len + 5 + (size_t)len > XATTR_SET_MAX) {
 		errno = len < 0 ? errno : E2BIG;
 		return false;
 	}
@@ -101,7 +103,7 @@ static bool add_xattr(struct node *node, const char *file, const char *name)
 	set[0] = (unsigned char)name_len;
 	memcpy(set + 1, name, name_len);
 	put32(set + 1 + name_len, (uint32_t)len);
-	if (len && lgetxattr(file, name, set + 5 + name_len, (size_t)len) != len) {
+	if (len && fgetxattr(fd, name, set + 5 + name_len, (size_t)len) != len) {
 		errno = EAGAIN;
 		return false;
 	}
@@ -109,36 +111,59 @@ static bool add_xattr(struct node *node, const char *file, const char *name)
 	return true;
 }
 
-static bool read_xattrs(struct scanner *s, struct node *node, const char *path, struct fault *fault)
+/* Those of the open file or directory FD: by a path they could come to be another file's. */
+static bool read_xattrs(struct scanner *s, struct node *node, const char *path, int fd, struct fault *fault)
 {
-	char file[2 * PATH_LEN_MAX], list[65536], *names[256];
+	char *list = s->list, *names[256];
 	size_t count = 0;
 
-	if (!s->options->xattrs)
-		return true;
-	snprintf(file, sizeof file, "%s/%s", s->tree->path, path);
-	ssize_t len = llistxattr(file, list, sizeof list);
+	ssize_t len = flistxattr(fd, list, XATTR_SET_MAX);
 	if (len < 0 && errno == EOPNOTSUPP)
 		return true;
 	if (len < 0)
 		return failed(s, path, "list xattrs", fault);
+	list[len] = '\0'; /* a file system that is a server's may have left that out */
 	for (char *at = list; at < list + len; at += strlen(at) + 1) {
 		if (!keeps_xattr(s, at))
 			continue;
+		if (strpbrk(at, "=%"))
+			return refused(
+			    s, path,
+			    "has an xattr with = or % in its name, which tar programs read as another",
+			    fault);
 		if (count == sizeof names / sizeof *names)
 			return refused(s, path, "has more than 256 xattrs", fault);
 		names[count++] = at;
 	}
 	qsort(names, count, sizeof *names, compare_names);
 	for (size_t i = 0; i < count; i++) {
-		if (!add_xattr(node, file, names[i]))
+		if (!add_xattr(node, fd, names[i]))
 			return errno == E2BIG    ? refused(s, path, "has more than 64 KiB of xattrs", fault)
 			       : errno == EAGAIN ? changed(s, path, fault)
 			                         : failed(s, path, "read xattr", fault);
-		if (names[i][0] == 's')
-			s->tree->has_setid = true;
+		node->setid = node->setid || names[i][0] == 's';
 	}
 	return true;
+}
+
+static bool is_same(int fd, const struct stat *st)
+{
+	struct stat now;
+	return fstat(fd, &now) == 0 && now.st_ino == st->st_ino && now.st_dev == st->st_dev;
+}
+
+/* Those of file NAME of directory DIR, which ST was found for. */
+static bool read_file_xattrs(struct scanner *s, struct node *node, int dir, const char *path,
+                             const struct stat *st, struct fault *fault)
+{
+	if (!s->options->xattrs)
+		return true;
+	int fd = openat(dir, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	bool done =
+	    fd < 0 ? failed(s, path, "open", fault)
+	           : (is_same(fd, st) || changed(s, path, fault)) && read_xattrs(s, node, path, fd, fault);
+	close_fd(&fd);
+	return done;
 }
 
 static bool fill_node(struct scanner *s, struct node *node, const char *name, uint32_t parent,
@@ -157,9 +182,8 @@ static bool fill_node(struct scanner *s, struct node *node, const char *name, ui
 	    .mtime = late ? o->epoch : st->st_mtim.tv_sec,
 	    .nsec = late ? 0 : (uint32_t)st->st_mtim.tv_nsec,
 	};
-	if (!link && setid && o->setid)
-		s->tree->has_setid = true;
-	else if (!link && setid)
+	node->setid = !link && setid && o->setid;
+	if (!link && setid && !o->setid)
 		s->tree->setid_dropped++;
 	return node->name || no_memory(s, fault);
 }
@@ -235,6 +259,8 @@ static bool add_entry(struct scanner *s, uint32_t dir, int fd, const char *name,
 {
 	struct tree *t = s->tree;
 
+	if (st->st_size < 0)
+		return refused(s, path, "has a size below 0", fault);
 	if (!grow(&t->entries, t->entry_count, &t->entry_room, sizeof *t->entries))
 		return no_memory(s, fault);
 	uint32_t number = t->entry_count;
@@ -252,7 +278,7 @@ static bool add_entry(struct scanner *s, uint32_t dir, int fd, const char *name,
 	t->entry_count++;
 	if (e->type == ENTRY_SYMLINK)
 		return read_target(s, e, fd, path, fault);
-	if (!read_xattrs(s, &e->node, path, fault))
+	if (!read_file_xattrs(s, &e->node, fd, path, st, fault))
 		return false;
 	return st->st_nlink < 2 || note_inode(s, number, fault);
 }
@@ -324,10 +350,10 @@ static bool add_dir(struct scanner *s, uint32_t parent, const char *name, const 
 		t->dir_count--;
 		free(t->dirs[number].node.name);
 		free(t->dirs[number].node.xattrs);
+		t->setid_dropped -= (st->st_mode & SETID_MASK) && !s->options->setid;
 		t->excluded++;
-		return true;
 	}
-	return read_xattrs(s, &t->dirs[number].node, path, fault);
+	return true;
 }
 
 /* Entries first, then the directories, each in the order of the names. */
@@ -340,6 +366,8 @@ static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct 
 		const char *name = names_get(names, i).s;
 		bool skip;
 		stats[i].st_mode = 0;
+		if (!stop_check(fault))
+			return false;
 		if (tree_path(s->tree, number, name, path) == 0)
 			return refused(s, name, "has a path longer than PATH_MAX", fault);
 		if (!look_at(s, number, fd, name, path, &stats[i], &skip, fault))
@@ -358,7 +386,7 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
                      struct fault *fault)
 {
 	struct names names = {.count = 0};
-	struct stat *stats = NULL, now;
+	struct stat *stats = NULL;
 	bool done = false;
 
 	if (!stop_check(fault))
@@ -366,9 +394,9 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 	int fd = openat(s->tree->root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || !names_read(fd, &names)) {
 		failed(s, path, "read directory", fault);
-	} else if (fstat(fd, &now) != 0 || now.st_ino != st->st_ino || now.st_dev != st->st_dev) {
+	} else if (!is_same(fd, st)) {
 		changed(s, path, fault);
-	} else {
+	} else if (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault)) {
 		stats = malloc(((size_t)names.count + 1) * sizeof *stats);
 		done = stats ? scan_names(s, number, fd, &names, stats, fault) : no_memory(s, fault);
 	}
@@ -400,6 +428,10 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 	if (t->root < 0 || fstat(t->root, &st) != 0)
 		return fault_errno(fault, errno, path, "open");
 	bool done = add_dir(&s, 0, "", "", &st, fault);
+	for (uint32_t i = 0; i < t->dir_count; i++)
+		t->has_setid = t->has_setid || t->dirs[i].node.setid;
+	for (uint32_t i = 0; i < t->entry_count; i++)
+		t->has_setid = t->has_setid || t->entries[i].node.setid;
 	free(s.inodes);
 	return done;
 }

@@ -19,6 +19,7 @@ struct node {
 	uint32_t mode, uid, gid; /* as they go into the bundle */
 	int64_t mtime;
 	uint32_t nsec;
+	bool setid;            /* it has bits, or capabilities, that need --setid */
 	unsigned char *xattrs; /* the set as the index has it, or NULL */
 	uint32_t xattr_len;
 };

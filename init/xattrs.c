@@ -24,16 +24,25 @@ static bool has_name(struct text set, const char *name)
 
 bool xattrs_extra(int fd, struct text set, char *name)
 {
-	char list[XATTR_SET_MAX];
-	ssize_t len = flistxattr(fd, list, sizeof list);
+	char list[XATTR_SET_MAX + 1];
+	ssize_t len = flistxattr(fd, list, XATTR_SET_MAX);
 
 	*name = '\0';
 	/* E2BIG: more than the kernel can list. */
 	if (len < 0)
 		return errno == ENOTSUP;
-	for (char *at = list; at < list + len && !*name; at += strlen(at) + 1)
-		if (is_managed(at) && !has_name(set, at))
-			memcpy(name, at, strlen(at) + 1);
+	/* The list comes from the file system, which may be a server's: neither the last NUL nor the length
+	 * of a name, which listxattr(2) does not bound, can be relied on. */
+	list[len] = '\0';
+	for (char *at = list; at < list + len && !*name; at += strlen(at) + 1) {
+		if (!is_managed(at) || has_name(set, at))
+			continue;
+		if (strlen(at) > NAME_LEN_MAX) {
+			errno = E2BIG;
+			return false;
+		}
+		memcpy(name, at, strlen(at) + 1);
+	}
 	return true;
 }
 

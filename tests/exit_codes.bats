@@ -47,6 +47,10 @@ setup() {
 		says
 	done
 	run -2 --separate-stderr "$decant" fill --dest '' b.tar.zst
+	for number in ' 1' +1 -1 ' -18446744073709551615' 1x ''; do
+		run -2 --separate-stderr "$decant" fill --threads "$number" --dest v b.tar.zst
+		says
+	done
 	for words in "" "--no-such-option tree" "tree tree" "--level 0 tree" "--level 20 tree" "--level 23 --ultra tree" \
 		"--level x tree" "--owner nobody tree" "--owner 1 tree" "--owner 1: tree" "--owner 5000000000:0 tree" \
 		"--owner 1:1 --preserve-owner tree" "--threads 0 tree" "--dest relative -o x.tar.zst tree" \

@@ -368,3 +368,83 @@ ignore_tree() {
 	run -11 --separate-stderr timeout 20 bash -c 'ulimit -v 1000000; "$@"' - "$decant_pack" --quiet -o out/b.tar.zst far
 	says far "over the format's limit"
 }
+
+@test "attributes are those of the file that is packed, also when its directory is swapped for a link meanwhile" {
+	mkdir -p s/bin other
+	echo theirs >s/bin/tool
+	echo right >other/tool
+	setfattr -n user.theirs -v 1 s/bin/tool
+	setfattr -n security.capability -v 0x0100000200000000000000000000000000000000 other/tool
+	# The list is asked for while the other directory has the name, and the rest is read when that is over.
+	strace -qq -o trace -e trace=flistxattr,llistxattr,fgetxattr,lgetxattr -e inject=flistxattr:delay_enter=1000000:when=3 \
+		-e inject=llistxattr:delay_enter=1000000:when=1 -e inject=fgetxattr,lgetxattr:delay_exit=1000000:when=1 \
+		"$decant_pack" --quiet --setid -o out/b.tar.zst s 2>err &
+	packer=$!
+	sleep 0.5
+	mv s/bin aside
+	ln -s "$PWD/other" s/bin
+	sleep 1
+	rm s/bin
+	mv aside s/bin
+	wait $packer
+	[ "$(grep -c DELAYED trace)" -eq 2 ]
+	mkdir v
+	fill out/b.tar.zst v
+	[ "$(cat v/bin/tool)" = theirs ]
+	[ "$(getfattr -m - v/bin/tool | grep -v '^#' | paste -sd ,)" = user.theirs, ]
+}
+
+@test "an attribute whose name tar programs read as another is refused by name" {
+	for name in user.a=b user.p%3Dq; do
+		rm -rf odd
+		mkdir -p odd
+		echo x >odd/file
+		setfattr -n "$name" -v 1 odd/file
+		run -11 --separate-stderr "$decant_pack" --quiet -o out/b.tar.zst odd
+		says odd/file "= or %"
+		nothing_in_out
+		"$decant_pack" --quiet --no-xattrs -o plain.tar.zst odd
+	done
+}
+
+@test "a path of 4,095 bytes is packed, filled and verified" {
+	mkdir far v
+	perl -e 'chdir "far" or die; for (1 .. 15) { my $n = "d" x 255; mkdir $n or die; chdir $n or die }
+		open my $f, ">", "f" x 255 or die; print $f "far\n"'
+	pack far far.tar.zst
+	[ "$("$decant" list far.tar.zst | awk '{ if (length > n) n = length } END { print n }')" -eq 4095 ]
+	fill far.tar.zst v
+	verify far.tar.zst v --extra
+}
+
+@test "a size that no file has is refused" {
+	mkdir odd
+	echo x >odd/file
+	hex=$(perl -e '@s = lstat "odd/file"; print unpack "H*", pack "QQQLLLLQq", @s[0, 1, 3, 2, 4, 5], 0, 0, -5')
+	run -11 --separate-stderr strace -qq -o trace -e trace=newfstatat -e inject=newfstatat:retval=0:poke_exit=@arg3=$hex \
+		"$decant_pack" --quiet -o out/b.tar.zst odd
+	says odd/file "size below 0"
+	nothing_in_out
+}
+
+@test "a directory that was taken back needs no --setid" {
+	mkdir -p odd/x v
+	echo x >odd/file
+	chmod 2755 odd/x
+	pack odd b.tar.zst --setid --exclude x --exclude '!none'
+	fill b.tar.zst v
+	pack odd b.tar.zst --setid
+	run -10 "$decant" fill --dest v b.tar.zst
+}
+
+@test "standard output that is closed is an error, and an empty TMPDIR is none" {
+	run -13 --separate-stderr bash -c '"$0" --quiet tree >&-' "$decant_pack"
+	says "standard output"
+	pack tree b.tar.zst
+	run -13 --separate-stderr bash -c '"$0" list b.tar.zst >&-' "$decant"
+	says "standard output"
+	TMPDIR='' strace -qq -o trace -e trace=openat,open "$decant_pack" --quiet tree >c.tar.zst
+	cmp b.tar.zst c.tar.zst
+	refute grep -E '"/"|"/[^"/]*\.[^"/]*"' trace
+	grep -q '"/tmp' trace
+}

@@ -418,3 +418,17 @@ refill() { # [OPTION...]
 	fill count.tar.zst w
 	verify count.tar.zst w
 }
+
+@test "a directory of many frames is gone through once" {
+	mkdir s
+	for ((n = 1000; n < 1300; n++)); do truncate -s 2200000 s/$n; done
+	pack s one.tar.zst
+	echo more >s/2000
+	pack s two.tar.zst
+	rm -r s
+	fill one.tar.zst v
+	strace -qq -o trace -e trace=pread64 "$decant" fill --threads 1 --keep-releases 1 --dest v two.tar.zst 2>log
+	verify two.tar.zst v --extra
+	# Of the state's blocks and of the bundle's, each a few times; not each for each.
+	[[ $(wc -l <trace) -gt 300 && $(wc -l <trace) -lt 6000 ]]
+}

@@ -342,3 +342,27 @@ keep_times() { # DIR COMMAND...
 		}
 	done <todo
 }
+
+@test "names of attributes that no call takes: a file system that lists them is refused, and nothing is overrun" {
+	local hex
+	# What a server's file system may say: names of 260 and of 405 bytes, and a list without its last NUL.
+	for n in 255 400; do
+		hex=757365722e$(printf '41%.0s' $(seq "$n"))00
+		for command in verify fill; do
+			status=0
+			strace -qq -o trace -e trace=flistxattr -e inject=flistxattr:retval=$((n + 6)):poke_exit=@arg2=$hex \
+				"$decant" $command --threads 1 --dest v b.tar.zst >out 2>err || status=$?
+			grep -q INJECTED trace || [ "$command" = fill ] # which may look at no file
+			[ "$command $status" = "$command 11" ] || [ "$command $status" = 'fill 0' ]
+		done
+	done
+	touch v/css v/none # the fill looks now
+	run -11 --separate-stderr strace -qq -o trace -e trace=flistxattr \
+		-e inject=flistxattr:retval=406:poke_exit=@arg2=$hex "$decant" fill --threads 1 --dest v b.tar.zst
+	says "longer names"
+	status=0
+	strace -qq -o trace -e trace=flistxattr -e inject=flistxattr:retval=8:poke_exit=@arg2=757365722e414243ffffffff \
+		"$decant" verify --threads 1 --dest v b.tar.zst >out 2>err || status=$?
+	[ "$status" -eq 16 ]
+	grep -q 'user.ABC is not in the bundle' out err
+}
