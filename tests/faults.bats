@@ -46,7 +46,7 @@ done_without() { # fresh|refill ERROR LINE
 	local kind=$1 error=$2 line=$3 path
 	case $line in
 	# What an older kernel, a filter or a container does not have.
-	openat2\(*'"."'* | landlock_* | prctl\(* | capget\(* | capset\(* | close_range\(* | ioctl\(*) return ;;
+	openat2\(*'"."'* | landlock_* | prctl\(* | capget\(* | capset\(* | mprotect\(* | close_range\(* | ioctl\(*) return ;;
 	open\('"/proc/'* | open\('"/dev/null"'* | read\(*'</proc/'*) return ;;
 	# They cannot fail, or only where nothing comes of it.
 	geteuid\(* | getpid\(* | umask\(* | munmap\(* | rt_sig* | fcntl\(*F_SETFD* | mmap\(*PROT_NONE*) return ;;
