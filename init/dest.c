@@ -36,8 +36,9 @@ static int open_component(const struct dest *d, int dir, const char *name, int f
 {
 	struct stat st;
 	int fd = openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 &&
-	    (fstat(fd, &st) != 0 || st.st_dev != d->dev || (strcmp(name, ".") != 0 && is_mounted(fd)))) {
+	/* Files of an overlay may have a device of their own. */
+	if (fd >= 0 && (fstat(fd, &st) != 0 || (S_ISDIR(st.st_mode) && st.st_dev != d->dev) ||
+	                (strcmp(name, ".") != 0 && is_mounted(fd)))) {
 		close(fd);
 		errno = EXDEV;
 		return -1;
@@ -100,12 +101,6 @@ static bool may(uint32_t needed)
 	return syscall(SYS_capget, &head, sets) != 0 || (sets[0].effective & needed) == needed;
 }
 
-/* May it set mode, owner and time of what is somebody else's? */
-static bool may_set_all(void)
-{
-	return may(1u << CAP_CHOWN | 1u << CAP_FOWNER);
-}
-
 /* PATH without slashes at its end: with one, O_NOFOLLOW would follow a symbolic link. */
 static char *copy_path(const char *path)
 {
@@ -162,8 +157,9 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	d->dev = st.st_dev;
 	d->step = step_of(&st.st_ctim);
 	d->owners = geteuid() == 0;
+	d->amends = may(1u << CAP_CHOWN | 1u << CAP_FOWNER);
 	d->overrides = may(1u << CAP_DAC_OVERRIDE);
-	d->root_is_ours = st.st_uid == geteuid() || may_set_all();
+	d->root_is_ours = st.st_uid == geteuid() || d->amends;
 
 	/* Now, because a confined process cannot read it later. */
 	read_boot(d->boot, sizeof d->boot);
@@ -189,7 +185,7 @@ bool dest_within(struct dest *d, const struct dest *of, const char *name, bool c
 	d->root = dest_child(of, of->root, name);
 	if (d->root < 0 || fstat(d->root, &st) != 0)
 		return false;
-	d->root_is_ours = st.st_uid == geteuid() || may_set_all();
+	d->root_is_ours = st.st_uid == geteuid() || d->amends;
 	return true;
 }
 

@@ -26,6 +26,7 @@ struct dest {
 	uint64_t dev;           /* its device */
 	bool walk;              /* openat2 is refused: walk by component. Set once, by dest_open */
 	bool owners;            /* this process may give files away, so owners are applied and compared */
+	bool amends;            /* it may set mode, owner and time of what is somebody else's */
 	bool overrides;         /* it may change the names in a directory, whatever the mode says */
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
 	bool root_is_ours;      /* this process may set its mode, owner and time, so they are compared */

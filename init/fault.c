@@ -50,7 +50,7 @@ static const char *reason_of(int errnum)
 	case E2BIG:
 		return "has more extended attributes, or longer names of them, than Linux can handle";
 	case EXDEV:
-		return "leads out of the volume (a symbolic link or a mount point)";
+		return "leads out of the volume (a symbolic link or a mount point), or is of a lower layer";
 	default:
 		return strerror(errnum);
 	}

@@ -35,8 +35,9 @@ static bool fits(const struct fill *f, struct fault *fault)
 {
 	const struct catalog *c = &f->bundle->catalog;
 	uint64_t bytes, inodes, need = f->plan.disk;
-	uint64_t names = f->fresh ? (uint64_t)c->head.dirs + c->files + c->symlinks
-	                          : 1 + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE];
+	uint64_t names = f->fresh
+	                     ? (uint64_t)c->head.dirs + c->files + c->symlinks
+	                     : 1 + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE] - f->plan.links;
 	uint32_t unit;
 
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
@@ -144,10 +145,10 @@ static bool make_plan(struct fill *f, uint32_t unit, struct fault *fault)
 {
 	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
 		return false;
-	f->unfinished = state_unfinished(&f->state, f->bundle);
+	f->unfinished = state_unfinished(&f->state);
 	if (!f->unfinished)
 		return true;
-	if (!publish_room(f, fault))
+	if ((f->options->prune != PRUNE_NONE && !prune_managed(f, fault)) || !publish_room(f, fault))
 		return false;
 	plan_free(&f->plan);
 	return plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault);

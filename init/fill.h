@@ -28,8 +28,7 @@ struct fill {
 	struct state state;
 	struct plan plan; /* empty when FRESH */
 	bool fresh;       /* the volume held nothing: files are made under their names */
-	bool
-	    unfinished; /* it holds what a first fill of this bundle left that did not end: nobody reads it */
+	bool unfinished;  /* it holds what a first fill left that did not end: nobody reads it */
 	unsigned workers;
 	struct progress_state progress;
 };

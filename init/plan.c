@@ -35,7 +35,7 @@ struct worker {
 	struct reader reader, links;
 	struct lookup held;
 	unsigned char *piece; /* for contents that are read */
-	uint64_t count[5], dirs, bytes, disk;
+	uint64_t count[5], hard, dirs, bytes, disk;
 };
 
 /* What the planner knows of the directory that it is in. */
@@ -160,8 +160,10 @@ int plan_open(const struct dest *d, int dir, const char *name, const struct entr
 
 	if (fd < 0)
 		return -1;
+	/* What is somebody else's cannot be amended without the right to. */
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
-	    !((*differs = dest_differs(d, &st, &meta)) & DIFFERS_OWNER) && xattrs_match(fd, e->xattrs))
+	    !((*differs = dest_differs(d, &st, &meta)) & DIFFERS_OWNER) &&
+	    (!*differs || d->amends || st.st_uid == geteuid()) && xattrs_match(fd, e->xattrs))
 		return fd;
 	close(fd);
 	return -1;
@@ -204,7 +206,9 @@ static enum action judge_file(const struct planner *p, struct worker *w, const s
 	}
 	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, st, &meta))
 		return ACTION_KEEP;
-	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER))
+	/* One that its owner may neither read nor write cannot be opened to be amended. */
+	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER) ||
+	    (!(st->st_mode & 0600) && !p->dest->overrides))
 		return ACTION_REPLACE;
 	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE
 	                                                               : plan_amend(p->bundle, number);
@@ -287,6 +291,7 @@ static bool plan_entry(struct planner *p, struct worker *w, const struct place *
 	}
 	p->plan->entry[number] = (uint8_t)action;
 	w->count[action]++;
+	w->hard += e->type == ENTRY_HARDLINK && action != ACTION_KEEP;
 	if (e->type == ENTRY_HARDLINK && action != ACTION_KEEP)
 		atomic_store_explicit(&p->loose[e->size], 1, memory_order_relaxed);
 	if (e->type == ENTRY_FILE && action >= ACTION_CHECK) {
@@ -360,6 +365,7 @@ static bool run(struct planner *p, unsigned workers, struct fault *fault)
 		struct worker *w = &p->workers[i];
 		for (int action = 0; action < 5; action++)
 			p->plan->count[action] += w->count[action];
+		p->plan->links += w->hard;
 		p->plan->dirs += w->dirs;
 		p->plan->bytes += w->bytes;
 		p->plan->disk += w->disk;

@@ -32,6 +32,7 @@ struct plan {
 	uint8_t *entry;    /* an enum action for each entry; owned */
 	uint8_t *dir;      /* for each directory: KEEP, AMEND, NEW, REPLACE (something else has its name) */
 	uint64_t count[5]; /* entries by action */
+	uint64_t links;    /* hard links among NEW and REPLACE, which take no inode */
 	uint64_t dirs;     /* directories that are not KEEP */
 	uint64_t bytes;    /* of content to write at most: CHECK, NEW, REPLACE */
 	uint64_t disk;     /* the same in file system blocks of UNIT bytes, files with holes left out */

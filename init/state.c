@@ -200,12 +200,11 @@ bool state_load(struct state *s, struct fault *fault)
 	return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
 }
 
-bool state_unfinished(const struct state *s, const struct bundle *b)
+bool state_unfinished(const struct state *s)
 {
 	struct stat st;
-	return !s->has_held && s->releases.names.count == 0 && s->journals.count == 1 &&
-	       fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       strcmp(names_get(&s->journals, 0).s + strlen(journal_prefix), b->id) == 0;
+	return !s->has_held && s->releases.names.count == 0 && s->journals.count > 0 &&
+	       fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool state_past(struct state *s, const char *name, struct bundle *past, bool *found, int64_t *filled,
@@ -290,9 +289,13 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	if (s->journal < 0)
 		return state_fault(s, fault, "tmp/journal", "create");
 	write_head(s, head, 0);
-	return write_full(s->journal, head, sizeof head, 0)
-	           ? bundle_index_copy(b, s->journal, STATE_SIZE, s->dest->path, fault)
-	           : state_fault(s, fault, "tmp/journal", "write");
+	if (!write_full(s->journal, head, sizeof head, 0))
+		return state_fault(s, fault, "tmp/journal", "write");
+	/* File systems may have a name on disk before the content: after a power cut an empty journal, or the
+	 * state that it becomes, would name nothing, and what this fill made would never be removed. Now,
+	 * while there is little else to flush. */
+	return bundle_index_copy(b, s->journal, STATE_SIZE, s->dest->path, fault) &&
+	       (fsync(s->journal) == 0 || state_fault(s, fault, "tmp/journal", "sync"));
 }
 
 /* Rename FROM of FROM_DIR to NAME of .decant, even where somebody made a directory of that name. */

@@ -57,8 +57,8 @@ bool state_load(struct state *state, struct fault *fault);
 bool state_past(struct state *state, const char *name, struct bundle *past, bool *found, int64_t *filled,
                 struct fault *fault);
 
-/* Is there nothing but the journal of BUNDLE, of a first fill that has not ended? */
-bool state_unfinished(const struct state *state, const struct bundle *bundle);
+/* Is there nothing but the journals of a first fill that has not ended, and of others since then? */
+bool state_unfinished(const struct state *state);
 
 /* The state and the names of the releases, without lock or write access. False with FAULT set (EXIT_VOLUME)
  * when there is none. */

@@ -42,8 +42,15 @@ static void seize(const struct state *s, int dir, const char *name)
 	(void)fchmodat(dir, name, 0700, 0);
 }
 
+/* What something is mounted on, or what this process may not remove, came here with the directory that was
+ * above it, and harms nobody. */
+static bool stays(int error)
+{
+	return error == EBUSY || error == EACCES || error == EPERM;
+}
+
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
- * descriptors. False with EBUSY when all that it still holds is what something is mounted on. */
+ * descriptors. False with EBUSY when all that it still holds is what cannot be removed. */
 static bool purge_dir(struct state *s, const char *name)
 {
 	struct names names;
@@ -59,7 +66,7 @@ static bool purge_dir(struct state *s, const char *name)
 				seize(s, dir, inner);
 				done = state_discard(s, dir, inner);
 			}
-			if (!done && errno == EBUSY)
+			if (!done && stays(errno))
 				done = busy = true;
 		}
 		names_free(&names);
@@ -74,8 +81,7 @@ bool state_purge(struct state *s, struct fault *fault)
 {
 	uint32_t before = 0;
 
-	/* Each round takes a level off the deepest tree, until there is nothing but what has mounts in it:
-	 * that came here with the directory that was above it, and harms nobody. */
+	/* Each round takes a level off the deepest tree, until there is nothing but what stays. */
 	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		struct names names;
 		uint32_t busy = 0;
@@ -87,7 +93,7 @@ bool state_purge(struct state *s, struct fault *fault)
 			if (dest_unlink(s->tmp, name) || errno == ENOENT ||
 			    ((errno == EISDIR || errno == EPERM) && purge_dir(s, name)))
 				continue;
-			if (errno == EBUSY)
+			if (stays(errno))
 				busy++;
 			else if (stop_check(fault)) /* which leaves a directory half emptied */
 				state_fault(s, fault, "tmp", "empty");

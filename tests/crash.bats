@@ -260,6 +260,56 @@ survives_kills() { # FROM TO STEP
 	verify owner.b v --extra
 }
 
+@test "what a killed first fill left takes neither room nor inodes from another bundle, nor hard links any" {
+	mount_tmpfs v size=60m
+	mkdir s
+	head -c 40000000 /dev/urandom >s/one
+	pack s one.b
+	rm s/one
+	head -c 30000000 /dev/urandom >s/two
+	pack s two.b
+	inject one.b unlinkat:2 signal=KILL
+	[[ $status -eq 137 && -e v/.decant/first && -e v/one ]]
+	fill two.b v
+	verify two.b v --extra
+	umount v
+	rm s/two
+	echo x >s/file
+	for ((n = 0; n < 100; n++)); do ln s/file s/$n; done
+	pack s links.b
+	mkfs.ext4 -q -N 64 disk.img 8m # in a tmpfs a link counts as an inode
+	mount -o loop disk.img v
+	inject links.b linkat:3 signal=KILL
+	[[ $status -eq 137 ]]
+	fill links.b v
+	verify links.b v --extra
+	umount v
+}
+
+@test "what may not be removed from tmp is in the way of no later fill" {
+	mkfs.ext4 -q -O ^has_journal disk.img 8m
+	mount -o loop disk.img v
+	mkdir s
+	echo x >s/file
+	pack s b.b
+	fill b.b v
+	mkdir -p v/mine/deep
+	echo mine >v/mine/deep/fixed
+	echo mine >v/mine/deep/other
+	chattr +i v/mine/deep/fixed
+	fill b.b v --prune all
+	verify b.b v --extra
+	[[ $(cd v/.decant/tmp && find . -type f | sed 's,.*/,,') = fixed ]]
+	echo y >s/file
+	pack s c.b
+	fill c.b v
+	verify c.b v --extra
+	chattr -i v/.decant/tmp/*/fixed
+	fill c.b v
+	[[ -z $(ls -A v/.decant/tmp) ]]
+	umount v
+}
+
 @test "a purge of tmp that was stopped is carried on, whatever it left" {
 	mkdir -p s/assets
 	for ((n = 0; n < 400; n++)); do mkdir -p s/assets/$n/{a,b}/c; done

@@ -239,3 +239,24 @@ zero_blocks() { # FILE
 		verify "$one" m/v --extra
 	done
 }
+
+@test "what a fill made goes with the next release, though the power failed right after it, or in the middle" {
+	for type in ext4 xfs; do
+		for how in flushed lost; do
+			for sync in '' --sync; do
+				disk "$type" fresh
+				# shellcheck disable=SC2086 # one word or none
+				booted fill "$two" $sync
+				cut "$how"
+				booted fill "$one"
+				booted verify "$one" --extra
+			done
+			disk "$type" refill-sync
+			places "$two" >all
+			disk "$type" refill-sync
+			cut_at "$(grep '^renameat:' all | tail -n 2 | head -n 1)" "$how"
+			booted fill "$one"
+			booted verify "$one" --extra
+		done
+	done
+}

@@ -432,3 +432,50 @@ refill() { # [OPTION...]
 	# Of the state's blocks and of the bundle's, each a few times; not each for each.
 	[[ $(wc -l <trace) -gt 300 && $(wc -l <trace) -lt 6000 ]]
 }
+
+@test "a file of another user with the right content and another time is replaced by who may not set that" {
+	mkdir s
+	echo same >s/file
+	pack s b.tar.zst
+	mkdir -m 777 u
+	chown 1000:1000 u
+	cp s/file u/file # root's
+	touch -d @1000000000 u/file
+	chmod 755 .
+	user=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	"${user[@]}" "$decant" fill --dest u b.tar.zst 2>log || {
+		cat log
+		return 1
+	}
+	"${user[@]}" "$decant" verify --extra --dest u b.tar.zst
+	# And one of its own that it may neither read nor write.
+	mkdir w
+	chown 1000:1000 w
+	chmod 111 s/file
+	pack s closed.tar.zst
+	"${user[@]}" "$decant" fill --dest w closed.tar.zst
+	"${user[@]}" "$decant" fill --dest w b.tar.zst 2>log || {
+		cat log
+		return 1
+	}
+	"${user[@]}" "$decant" verify --extra --dest w b.tar.zst
+}
+
+@test "on an overlay files are told apart from mounts, with openat2 and without" {
+	mount_tmpfs low size=1m
+	mount_tmpfs high size=1m
+	mkdir low/tree high/up high/work over
+	small_tree s
+	pack s b.tar.zst
+	fill b.tar.zst low/tree
+	touch -r low/tree high/up
+	mount -t overlay overlay -o "lowerdir=low/tree,upperdir=high/up,workdir=high/work" over
+	for how in "" "$top/build/tests/refuse ENOSYS openat2,landlock"; do
+		# shellcheck disable=SC2086 # words
+		$how "$decant" verify --dest over b.tar.zst
+		# shellcheck disable=SC2086 # words
+		$how "$decant" fill --dest over b.tar.zst 2>log
+		[ "$(summary written)" -eq 0 ]
+	done
+	umount over
+}
