@@ -351,13 +351,18 @@ small() {
 	fill "$one" v
 	mkdir theirs
 	echo theirs >theirs/file
-	mount --bind theirs v/css
-	describe theirs >before
-	for how in "" "$top/build/tests/refuse EPERM openat2,landlock" "$top/build/tests/refuse ENOSYS openat2,landlock"; do
-		# shellcheck disable=SC2086 # words
-		run -11 --separate-stderr $how "$decant" fill --prune all --dest v "$two"
-		says css
-		describe theirs | diff -a before -
+	# In one files are to be changed; of the other, which is empty in the bundle, only a look at it tells.
+	for place in css empty; do
+		fill "$one" v
+		mount --bind theirs v/$place
+		describe theirs >before
+		for how in "" "$top/build/tests/refuse EPERM openat2,landlock" "$top/build/tests/refuse ENOSYS openat2,landlock"; do
+			# shellcheck disable=SC2086 # words
+			run -11 --separate-stderr $how "$decant" fill --prune all --dest v "$two"
+			says $place
+			describe theirs | diff -a before -
+		done
+		umount v/$place
 	done
 }
 
