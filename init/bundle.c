@@ -284,6 +284,21 @@ bool bundle_index_copy(const struct bundle *b, int fd, int64_t at, const char *w
 	return fault->code == EXIT_DONE;
 }
 
+bool bundle_index_is(const struct bundle *b, int fd, int64_t at)
+{
+	unsigned char piece[1 << 14];
+	struct hash_seal seal;
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) != 0 || (uint64_t)(st.st_size - at) != bundle_index_size(b))
+		return false;
+	seal_begin(&seal);
+	for (; (n = read_full(fd, piece, sizeof piece, at)) > 0; at += n)
+		seal_add(&seal, piece, (size_t)n);
+	return seal_end(&seal) == b->index_seal;
+}
+
 void bundle_drain(const struct bundle *b)
 {
 	char piece[1 << 14];

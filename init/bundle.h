@@ -24,7 +24,7 @@ struct bundle {
 	unsigned char *plain;      /* the plain catalog */
 	uint64_t *seals;           /* file: hash64_secret of each block that has passed the checks */
 	bool sealed;               /* all of them have */
-	uint64_t index_seal;       /* file: the same of the index as it stands in the bundle */
+	uint64_t index_seal;       /* the same of the index as it stands in the bundle */
 	struct hash_seal *sealing; /* that while it is read; else NULL */
 	struct catalog catalog;
 	uint64_t size; /* bytes of the whole bundle */
@@ -47,6 +47,9 @@ uint64_t bundle_index_size(const struct bundle *bundle);
  * WHAT names the file written to. */
 bool bundle_index_copy(const struct bundle *bundle, int fd, int64_t at, const char *what,
                        struct fault *fault);
+
+/* Are they what stands from offset AT of file FD on, to its end? */
+bool bundle_index_is(const struct bundle *bundle, int fd, int64_t at);
 
 /* Read the frames of a stream and forget them, so that whoever writes it is not cut off: for a command that
  * has succeeded without them. What follows them, perhaps for ever, is not read. */

@@ -319,7 +319,8 @@ bool dest_space(const struct dest *d, uint64_t *bytes, uint64_t *inodes, uint32_
 	/* Some network and FUSE file systems answer 0 for all of it; root may use what is reserved. */
 	*bytes = fs.f_blocks ? (uint64_t)(d->owners ? fs.f_bfree : fs.f_bavail) * fs.f_frsize : UINT64_MAX;
 	*inodes = fs.f_files ? (d->owners ? fs.f_ffree : fs.f_favail) : UINT64_MAX;
-	*unit = fs.f_frsize ? (uint32_t)fs.f_frsize : 4096;
+	/* Network file systems may count in MiB and keep less. */
+	*unit = fs.f_frsize && fs.f_frsize < 4096 ? (uint32_t)fs.f_frsize : 4096;
 	return true;
 }
 

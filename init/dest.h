@@ -83,7 +83,8 @@ void dest_unlock(const struct dest *dest, const char *path);
 /* The same for directory NAME of directory DIR. */
 void dest_unlock_child(const struct dest *dest, int dir, const char *name);
 
-/* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. */
+/* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. *UNIT: bytes of a
+ * block, 4,096 at the most. */
 bool dest_space(const struct dest *dest, uint64_t *bytes, uint64_t *inodes, uint32_t *unit);
 
 /* Flush the whole file system of the volume (syncfs(2), which reports errors from Linux 5.8 on). */

@@ -44,7 +44,8 @@ static bool fits(const struct fill *f, struct fault *fault)
 		return fault_errno(fault, errno, f->dest->path, "statfs");
 	if (f->fresh) /* the bundle counts in steps of 4,096 bytes */
 		need = unit < 4096 && c->content < c->disk ? c->content : c->disk;
-	need += bundle_index_size(f->bundle);
+	if (!f->state.resumed)
+		need += bundle_index_size(f->bundle);
 	if (need > bytes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
 		                 "%llu bytes needed, %llu free", (unsigned long long)need,
@@ -118,24 +119,20 @@ static bool publish(struct fill *f, struct fault *fault)
 	return publish_dirs(f, fault);
 }
 
-static bool is_other(const struct fill *f)
-{
-	return !f->state.has_held || strcmp(f->state.held.id, f->bundle->id) != 0;
-}
-
 static void choose_releases(struct fill *f)
 {
 	struct state *s = &f->state;
 	releases_choose(&s->releases, f->options->keep_releases, f->bundle->id,
 	                s->has_held ? s->held.id : NULL);
-	s->keep_held = f->options->keep_releases > 0 && s->has_held && is_other(f);
+	s->keep_held = f->options->keep_releases > 0 && s->has_held && !state_holds(s, f->bundle);
 }
 
 /* Does the volume hold this very bundle, as its state says and as durably as is asked for? */
 static bool is_held(const struct fill *f)
 {
 	const struct state *s = &f->state;
-	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) && !is_other(f);
+	return s->trusted && s->journals.count == 0 && (s->synced || !f->options->sync) &&
+	       state_holds(s, f->bundle);
 }
 
 /* What is to be done, on file system blocks of UNIT bytes. What is wrong of a first fill that did not end
@@ -177,9 +174,10 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 		bundle_drain(f->bundle);
 		return true;
 	}
+	state_resume(&f->state, f->bundle);
 	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
 		return false;
-	*changed = f->state.journals.count > 0 || is_other(f) ||
+	*changed = f->state.journals.count > 0 || !state_holds(&f->state, f->bundle) ||
 	           count_changes(f) + f->plan.dirs + strangers + dropped > 0;
 	if (*changed ? !publish(f, fault) : !state_drop(&f->state, f->bundle, fault))
 		return false;

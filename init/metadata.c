@@ -66,6 +66,14 @@ static bool keeps_time(const struct dest *d, int at, const char *name, int flags
 	return same_time(d, &st, m);
 }
 
+/* An owner without a number in this user namespace is EINVAL, chown(2). */
+static bool owned(int result)
+{
+	if (result != 0 && errno == EINVAL)
+		errno = EPERM;
+	return result == 0;
+}
+
 /* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
  * forbid to set; time last. */
 static bool set_metadata(const struct dest *d, int fd, const struct metadata *m, unsigned bits,
@@ -74,7 +82,7 @@ static bool set_metadata(const struct dest *d, int fd, const struct metadata *m,
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
 
 	*action = "set owner";
-	if ((bits & DIFFERS_OWNER) && fchown(fd, m->uid, m->gid) != 0)
+	if ((bits & DIFFERS_OWNER) && !owned(fchown(fd, m->uid, m->gid)))
 		return false;
 	*action = "set xattr";
 	if (m->xattrs.len && !xattrs_set(fd, m->xattrs))
@@ -147,7 +155,7 @@ static bool set_symlink(const struct dest *d, int at, const char *name, int flag
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
 
 	*action = "set owner";
-	if ((bits & DIFFERS_OWNER) && fchownat(at, name, m->uid, m->gid, flags) != 0)
+	if ((bits & DIFFERS_OWNER) && !owned(fchownat(at, name, m->uid, m->gid, flags)))
 		return false;
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))

@@ -37,7 +37,8 @@ bool state_fault(const struct state *s, struct fault *fault, const char *name, c
 
 static void init(struct state *s, const struct dest *dest)
 {
-	*s = (struct state){.dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1};
+	*s = (struct state){
+	    .dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1, .group = (gid_t)-1};
 }
 
 bool state_private(const struct stat *st)
@@ -61,7 +62,18 @@ static bool open_dir(struct state *s, struct fault *fault)
 	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR);
 	if (s->dir < 0 || fstat(s->dir, &st) != 0)
 		return state_fault(s, fault, "", "open");
-	return state_private(&st) || refuse_shared(s, fault, "");
+	/* Ours, but open to others, as a kubelet makes all of a persistent volume for fsGroup: not any more.
+	 * Its sticky bit says so until a fill has ended. */
+	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->dir, 01700) == 0)
+		st.st_mode = 01700;
+	if (!state_private(&st))
+		return refuse_shared(s, fault, "");
+	s->exposed = st.st_mode & S_ISVTX;
+	if (fstat(s->dest->root, &st) != 0)
+		return state_fault(s, fault, "", "open");
+	if ((st.st_mode & (S_IWGRP | S_ISVTX)) == S_IWGRP)
+		s->group = st.st_gid;
+	return true;
 }
 
 static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
@@ -120,11 +132,18 @@ void state_close(struct state *s)
 	close_fd(&s->dir);
 }
 
-/* Is what ST describes a plain file of ours, and HEAD the head of a state? */
+/* Who may remove any file of the volume by hand may do so by a name in .decant. */
+static bool may_name(const struct state *s, const struct stat *st)
+{
+	return state_private(st) ||
+	       (st->st_uid == geteuid() && !(st->st_mode & S_IWOTH) && st->st_gid == s->group);
+}
+
+/* Is what ST describes a plain file, and HEAD the head of a state? */
 static bool is_whole(const struct stat *st, const unsigned char *head)
 {
-	return S_ISREG(st->st_mode) && st->st_nlink == 1 && state_private(st) &&
-	       memcmp(head, STATE_MAGIC, 8) == 0 && get16(head + STATE_VERSION) == BUNDLE_VERSION &&
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && memcmp(head, STATE_MAGIC, 8) == 0 &&
+	       get16(head + STATE_VERSION) == BUNDLE_VERSION &&
 	       get64(head + STATE_SUM) == hash64(head, STATE_SUM);
 }
 
@@ -138,9 +157,9 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0) {
-		if (errno == ENOENT || errno == ELOOP || errno == ENXIO)
-			return false;
-		return state_fault(s, fault, name, "open");
+		if (errno != ENOENT && errno != ELOOP && errno != ENXIO)
+			state_fault(s, fault, name, "open");
+		return false;
 	}
 	memset(head, 0, STATE_SIZE);
 	if (fstat(fd, st) != 0 || (S_ISREG(st->st_mode) && read_full(fd, head, STATE_SIZE, 0) < 0)) {
@@ -148,7 +167,7 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		close(fd);
 		return false;
 	}
-	if (!is_whole(st, head)) {
+	if (!may_name(s, st) || !is_whole(st, head)) {
 		close(fd);
 		return false;
 	}
@@ -172,7 +191,7 @@ static bool load_held(struct state *s, struct fault *fault)
 	s->synced = get16(head + STATE_FLAGS) & STATE_SYNCED;
 	s->filled = (int64_t)get64(head + STATE_TIME);
 	s->changed = st.st_ctim;
-	s->trusted = (get16(head + STATE_FLAGS) & STATE_DONE) &&
+	s->trusted = !s->exposed && state_private(&st) && (get16(head + STATE_FLAGS) & STATE_DONE) &&
 	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
 	                            memcmp(boot, head + STATE_BOOT, sizeof unknown) == 0));
 	return true;
@@ -280,10 +299,33 @@ bool state_switched(const struct state *s, bool *is, struct fault *fault)
 	return *is || errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
 }
 
+bool state_holds(const struct state *s, const struct bundle *b)
+{
+	return s->has_held && strcmp(b->id, s->held.id) == 0;
+}
+
+void state_resume(struct state *s, const struct bundle *b)
+{
+	unsigned char head[STATE_SIZE] = {0};
+	char name[64] = "state";
+	struct stat st;
+
+	if (!state_holds(s, b))
+		journal_name(name, sizeof name, b->id);
+	s->journal = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	s->resumed = s->journal >= 0 && fstat(s->journal, &st) == 0 &&
+	             read_full(s->journal, head, STATE_SIZE, 0) == STATE_SIZE && state_private(&st) &&
+	             is_whole(&st, head) && bundle_index_is(b, s->journal, STATE_SIZE);
+	if (!s->resumed)
+		close_fd(&s->journal);
+}
+
 bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
 
+	if (s->resumed)
+		return true;
 	/* Written aside, to be renamed: a journal is whole, or not there. */
 	s->journal = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->journal < 0)
@@ -309,18 +351,20 @@ static bool move_over(struct state *s, int from_dir, const char *from, const cha
 bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	char name[64];
+	/* The journal says all that the state of the same bundle says, and must not go by it; or was the
+	 * state. */
+	bool said = b && state_holds(s, b);
 
 	if (b) {
 		journal_name(name, sizeof name, b->id);
-		if (!move_over(s, s->tmp, "journal", name))
+		if (s->resumed ? said && !move_over(s, s->dir, "state", name)
+		               : !move_over(s, s->tmp, "journal", name))
 			return state_fault(s, fault, name, "create");
 	}
 	if (s->keep_held)
 		releases_next(&s->releases, s->held.id, name);
 	else if (s->has_held)
 		journal_name(name, sizeof name, s->held.id);
-	/* The new journal says all that the state of the same bundle says, and must not go by it. */
-	bool said = !s->keep_held && b && s->has_held && strcmp(b->id, s->held.id) == 0;
 	bool done = s->has_held && !said ? move_over(s, s->dir, "state", name)
 	                                 : dest_unlink(s->dir, "state") ||
 	                                       (errno == EISDIR && state_discard(s, s->dir, "state"));
@@ -405,5 +449,10 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 		return false;
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");
-	return remove_pasts(s, fault) && state_purge(s, fault);
+	if (s->exposed && fchmod(s->dir, 0700) != 0)
+		return state_fault(s, fault, "", "set mode");
+	/* A journal that came back would claim what others put under its names since. */
+	if (!remove_pasts(s, fault) || (sync && fsync(s->dir) != 0))
+		return state_fault(s, fault, "", "sync");
+	return state_purge(s, fault);
 }

@@ -29,7 +29,11 @@
 struct state {
 	const struct dest *dest;
 	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
-	int journal; /* that of the fill in hand, which becomes the state; never opened by name again */
+	int journal;  /* that of the fill in hand, which becomes the state; never opened by name again */
+	bool resumed; /* it was there before */
+	bool exposed; /* others could write to .decant since the last fill ended: what it says is not trusted
+	               */
+	gid_t group;  /* whose members may write to the volume's root, or -1 */
 	struct bundle held; /* index of the bundle that the volume holds */
 	bool has_held;
 	bool trusted; /* written in this boot, or synced to disk */
@@ -69,7 +73,13 @@ bool state_switched(const struct state *state, bool *is, struct fault *fault);
 
 /* Before anything is planned or made: make tmp, and empty it. What a killed fill left there takes room. */
 bool state_clear(struct state *state, struct fault *fault);
-/* Before the first write: prepare the journal of BUNDLE's names in tmp. */
+/* Does the volume hold BUNDLE, by its state? */
+bool state_holds(const struct state *state, const struct bundle *bundle);
+
+/* Take over what an earlier fill wrote of BUNDLE's index as the journal, if it is there whole: a volume that
+ * BUNDLE fills need not have room for the index twice. */
+void state_resume(struct state *state, const struct bundle *bundle);
+/* Before the first write: prepare the journal of BUNDLE's names in tmp, if none was taken over. */
 bool state_begin(struct state *state, const struct bundle *bundle, struct fault *fault);
 /* Before the first change of a name: the volume no longer holds what the state says, and may from now on hold
  * BUNDLE's names, or none but those it had (NULL). Not earlier, or a fill that failed would claim names that

@@ -304,7 +304,7 @@ small() {
 	make_outside
 	mkdir good
 	fill "$one" good
-	for plant in 'ln -s "$PWD/outside" v/.decant' ': >v/.decant' 'mkfifo v/.decant' 'mkdir -m 0777 v/.decant' \
+	for plant in 'ln -s "$PWD/outside" v/.decant' ': >v/.decant' 'mkfifo v/.decant' \
 		'mkdir v/.decant; chown 77 v/.decant'; do
 		rm -rf v
 		mkdir v

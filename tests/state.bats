@@ -1,0 +1,256 @@
+#!/usr/bin/env bats
+# What .decant says, and for how long it is believed.
+
+load helpers
+load inject
+
+setup_file() {
+	cd "$BATS_FILE_TMPDIR"
+	small_tree one
+	cp -a one two
+	printf '<h1>two</h1>\n' >two/index.html
+	rm two/none
+	mkdir one/old
+	echo old >one/old/file
+	pack one one.b
+	pack two two.b
+	# An index of more than 100 kB, of names that do not pack.
+	mkdir many
+	(cd many && head -c 180000 /dev/urandom | od -An -v -tx1 -w30 | tr -d ' ' | xargs touch)
+	pack many many.b
+	echo x >many/0
+	pack many other.b
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	one=$BATS_FILE_TMPDIR/one.b
+	two=$BATS_FILE_TMPDIR/two.b
+	many=$BATS_FILE_TMPDIR/many.b
+	mkdir v
+}
+
+# decant after a start of the machine.
+booted() { # COMMAND BUNDLE [OPTION...]
+	local command=$1 bundle=$2
+	shift 2
+	[[ -s boot ]] || cat /proc/sys/kernel/random/uuid >boot
+	unshare -m sh -c 'mount --bind "$1" /proc/sys/kernel/random/boot_id; shift; exec "$@"' sh "$PWD/boot" \
+		"$decant" "$command" --dest v "$@" "$bundle" 2>log || {
+		cat log >&2
+		return 1
+	}
+}
+
+# Leave 40 kB of volume "v".
+leave_little() {
+	local free
+	free=$(($(stat -f -c '%a * %S' v) - 40960))
+	head -c "$free" /dev/zero >v/filler
+	[[ $(stat -c %s v/filler) -eq $free ]]
+}
+
+@test "a volume with less room than the index is filled again: after a start, with --sync, and to mend it" {
+	mount_tmpfs v size=4m
+	fill "$many" v
+	leave_little
+	[[ $(stat -c %s v/.decant/state) -gt 100000 ]]
+	kept=$(stat -c %i v/.decant/state)
+	booted fill "$many"
+	[[ $(summary written) -eq 0 ]]
+	booted verify "$many"
+	fill "$many" v --sync
+	grep -q ': unchanged: ' log
+	[[ $(stat -c %i-%a v/.decant/state) == "$kept-600" && $(ls v/.decant | paste -sd ,) == lock,state,tmp ]]
+	# A file that is wrong costs no room for the index, either.
+	for first in v/*; do [[ $first == v/filler ]] || break; done
+	rm "$first"
+	fill "$many" v
+	[[ $(summary written) -eq 1 ]]
+	verify "$many" v
+	# Another bundle has no index there.
+	run -12 --separate-stderr "$decant" fill --dest v "$BATS_FILE_TMPDIR/other.b"
+	says "check space"
+	verify "$many" v
+	# What is not the same is not taken over, and not written to.
+	damage v/.decant/state 1000
+	cp v/.decant/state before
+	run -12 "$decant" fill --dest v "$many"
+	cmp before v/.decant/state
+}
+
+@test "a first fill that was killed at its end, and left less room than the index, is made good" {
+	for from in file pipe damaged; do
+		mount_tmpfs v size=4m
+		at=$(places "$many" | grep utimensat | tail -n 1) # the root's time, the last of all
+		rm -rf v/* v/.decant
+		inject "$many" "$at" signal=KILL
+		[[ $status -eq 137 && -e v/.decant/first && ! -e v/.decant/state ]] || {
+			cat trace
+			return 1
+		}
+		kept=$(stat -c %i v/.decant/journal-*)
+		# One that is not whole is not used.
+		if [[ $from == damaged ]]; then damage v/.decant/journal-* 1000; else leave_little; fi
+		if [[ $from == file ]]; then fill "$many" v; else "$decant" fill --dest v - <"$many"; fi
+		verify "$many" v
+		if [[ $(stat -c %i v/.decant/state) == "$kept" ]]; then got=kept; else got=new; fi
+		[[ $got-$from == kept-file || $got-$from == kept-pipe || $got-$from == new-damaged ]]
+		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp ]]
+		fill "$many" v
+		grep -q ': unchanged: ' log
+		umount v
+	done
+}
+
+# As the kubelet does for fsGroup: SetVolumeOwnership of kubernetes/pkg/volume.
+kubelet() {
+	chgrp -R -h 7777 v
+	find v -type d -exec chmod ug+rwx,g+s {} +
+	find v -type f -exec chmod ug+rw {} +
+}
+
+@test "a persistent volume that a kubelet gave to a group is filled again, and its .decant closed" {
+	for user in 0 1000; do
+		rm -rf v
+		mkdir v
+		as=(setpriv --reuid "$user" --regid "$user" --clear-groups)
+		[[ $user -eq 0 ]] || as=(setpriv --reuid "$user" --regid "$user" --groups 7777)
+		chown $user v
+		kubelet
+		"${as[@]}" "$decant" fill --dest v - <"$one"
+		kubelet
+		[[ $(stat -c '%a %g' v/.decant v/.decant/state | paste -sd ,) == "2770 7777,660 7777" ]]
+		"${as[@]}" "$decant" fill --dest v - <"$two" 2>log || {
+			cat log
+			return 1
+		}
+		# What the state named went, too.
+		[[ $(summary removed) -eq 3 && ! -e v/old ]]
+		"${as[@]}" "$decant" verify --extra --dest v - <"$two"
+		[[ $(stat -c %a v/.decant v/.decant/state v/.decant/tmp | paste -sd ,) == 700,600,700 ]]
+		"${as[@]}" "$decant" fill --dest v - <"$two" 2>log
+		grep -q ': unchanged: ' log
+		kubelet
+		"${as[@]}" "$decant" fill --dest v - <"$two"
+		"${as[@]}" "$decant" verify --extra --dest v - <"$two"
+	done
+}
+
+# Content that changed, with the right time, before the state did.
+lie() {
+	touch -r v/css/numbers stamp
+	damage v/css/numbers 100
+	touch -r stamp v/css/numbers
+	sleep 0.02
+	chmod 0640 v/.decant/state
+	chmod 0600 v/.decant/state
+}
+
+@test "a state is not believed where others could write to .decant since the last fill that ended" {
+	fill "$one" v
+	lie
+	fill "$one" v
+	grep -q ': unchanged: ' log # it can lie, at all
+	for mode in 770 777 702; do
+		chmod $mode v/.decant
+		fill "$one" v
+		[[ $(summary written) -eq 1 ]]
+		verify "$one" v --extra
+		[[ $(stat -c %a v/.decant) == 700 ]]
+		lie
+		# A fill that failed in between has not made it good.
+		chmod $mode v/.decant
+		for call in flock:1 renameat:1; do
+			inject "$one" "$call" error=EIO
+			[[ $status -eq 13 && $injected -eq 1 ]] || {
+				echo "$call: exit $status: $(cat err)" >&2
+				return 1
+			}
+		done
+		[[ $(stat -c %a v/.decant) == 1700 ]]
+		fill "$one" v
+		[[ $(summary written) -eq 1 && $(stat -c %a v/.decant) == 700 ]]
+		verify "$one" v --extra
+		lie
+	done
+	# Nor one that others can write themselves, nor does it become the journal.
+	chmod 0775 v
+	chmod 0660 v/.decant/state
+	fill "$one" v
+	[[ $(summary written) -eq 1 && $(stat -c %a v/.decant/state) == 600 ]]
+	verify "$one" v --extra
+}
+
+@test "a state that a group can write names what goes only where that group may write to the volume's root" {
+	for case in "0 7777 660 0775 gone" "0 7777 660 0755 stays" "0 7777 660 1775 stays" "0 7778 660 0775 stays" \
+		"0 7777 666 0775 stays" "5 7777 660 0775 stays"; do
+		read -r owner group mode root want <<<"$case"
+		rm -rf v
+		mkdir v
+		fill "$one" v
+		chown "$owner:7777" v/.decant/state
+		chmod "$mode" v/.decant/state
+		chgrp "$group" v
+		chmod "$root" v
+		fill "$two" v
+		verify "$two" v
+		if [[ -e v/old/file ]]; then got=stays; else got=gone; fi
+		[[ $got == "$want" ]] || {
+			echo "$case: $got" >&2
+			return 1
+		}
+	done
+}
+
+@test "an owner that the user namespace has no number for is 15" {
+	mkdir s
+	echo x >s/file
+	ln -s x s/link
+	pack s whole.b --owner 77:77
+	rm s/file
+	pack s link.b --owner 77:77
+	for bundle in whole link; do
+		status=0
+		unshare --user --map-root-user "$decant" fill --dest v "$bundle.b" 2>err || status=$?
+		[[ $status -eq 15 && $(grep -c 'set owner: Operation not permitted$' err) -eq 1 ]] || {
+			echo "exit $status: $(cat err)" >&2
+			return 1
+		}
+		rm -rf v/* v/.decant
+	done
+}
+
+# The answer of statfs(2) on x86-64: blocks of 1 MiB, 8 of them free.
+forged_space() {
+	local field
+	for field in 1 1048576 100 8 8 0 0 0 255 1048576 0 0 0 0 0; do
+		perl -e 'print unpack("H*", pack("q<", $ARGV[0]))' "$field"
+	done
+}
+
+@test "a refill of small files fits where the file system counts in MiB" {
+	[[ $(uname -m) == x86_64 ]] || skip "the layout of x86-64"
+	mkdir s
+	for ((n = 0; n < 40; n++)); do echo 1 >s/$n; done
+	pack s 1.b
+	for ((n = 0; n < 40; n++)); do echo other >s/$n; done
+	pack s 2.b
+	head -c 9000000 /dev/urandom >s/large
+	pack s 3.b
+	fill 1.b v
+	status=0
+	run -12 --separate-stderr strace -qq -o trace -e trace=fstatfs \
+		-e inject=fstatfs:retval=0:poke_exit=@arg2="$(forged_space)" "$decant" fill --dest v 3.b
+	says "check space" "8388608 free"
+	strace -qq -o trace -e trace=fstatfs -e inject=fstatfs:retval=0:poke_exit=@arg2="$(forged_space)" \
+		"$decant" fill --dest v 2.b
+	grep -q INJECTED trace
+	verify 2.b v --extra
+}
+
+@test "--sync flushes the removal of the old release's journal, too" {
+	fill "$one" v --sync
+	strace -qq -y -f -o trace -e trace=fsync,renameat,unlinkat "$decant" fill --sync --dest v "$two"
+	awk '/unlinkat.*"journal-/ { at = NR } /fsync.*\.decant>/ { flushed = NR } END { exit !(at && flushed > at) }' trace
+}
