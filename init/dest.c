@@ -149,7 +149,15 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 		return fault_set(fault, EXIT_VOLUME, d->path, "open",
 		                 S_ISLNK(st.st_mode) ? "is a symbolic link" : "is not a directory");
 	}
-	d->root = openat(probe, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* O_NOATIME is for who may change the modes of it, open(2). That its owner is not mapped into this
+	 * user namespace shows in nothing else that is not a change. */
+	d->amends = may(1u << CAP_CHOWN | 1u << CAP_FOWNER);
+	d->root_is_ours = st.st_uid == geteuid() || d->amends;
+	d->root = openat(probe, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
+	if (d->root < 0 && errno == EPERM) {
+		d->root_is_ours = false;
+		d->root = openat(probe, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	int error = errno;
 	close(probe);
 	if (d->root < 0)
@@ -157,9 +165,7 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	d->dev = st.st_dev;
 	d->step = step_of(&st.st_ctim);
 	d->owners = geteuid() == 0;
-	d->amends = may(1u << CAP_CHOWN | 1u << CAP_FOWNER);
 	d->overrides = may(1u << CAP_DAC_OVERRIDE);
-	d->root_is_ours = st.st_uid == geteuid() || d->amends;
 
 	/* Now, because a confined process cannot read it later. */
 	read_boot(d->boot, sizeof d->boot);
