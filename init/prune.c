@@ -26,12 +26,13 @@ static bool failed(const struct pruner *p, uint32_t dir, struct text name, const
 	return dest_fault(p->fill->dest, &p->past->catalog, dir, name, action, fault);
 }
 
+/* *GONE: what is there now, if anything, is not the release's. Neither is what is mounted there. */
 static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 {
 	char path[PATH_LEN_MAX + 1];
 	catalog_path(&p->past->catalog, number, path);
 	int fd = dest_dir(p->fill->dest, path, O_PATH);
-	*gone = fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP);
+	*gone = fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV);
 	return fd;
 }
 
@@ -111,7 +112,7 @@ static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct tex
 	text_terminate(path, name);
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
-	else if (errno != ENOENT && errno != EISDIR &&
+	else if (errno != ENOENT && errno != EISDIR && errno != EBUSY &&
 	         !dest_is_dir(fd, path)) /* EPERM on some file systems */
 		return failed(p, dir, name, "remove", fault);
 	return true;
@@ -187,7 +188,8 @@ static bool prune_dir(const struct pruner *p, uint32_t number, int fd, struct fa
 		return true;
 	if (dest_rmdir(fd, name))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
-	else if (errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST)
+	else if (errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST &&
+	         errno != EBUSY)
 		return failed(p, number, (struct text){"", 0}, "remove directory", fault);
 	return true;
 }

@@ -366,6 +366,35 @@ small() {
 	done
 }
 
+@test "what is mounted where only the release before had something stays, and stops no fill" {
+	small
+	mkdir theirs
+	echo theirs >theirs/file
+	cp -a "$BATS_FILE_TMPDIR/one" s
+	mkdir -p s/old/deep
+	for name in old/file old/deep/file alone; do echo old >s/$name; done
+	pack s old.b
+	for place in old old/deep alone; do
+		for how in "" "$top/build/tests/refuse EPERM openat2,landlock"; do
+			rm -rf v/* v/.decant
+			fill old.b v
+			if [[ $place == alone ]]; then mount --bind theirs/file v/alone; else mount --bind theirs v/$place; fi
+			# shellcheck disable=SC2086 # words
+			$how "$decant" fill --dest v "$two" 2>err || {
+				echo "$place, $how: $(cat err)" >&2
+				return 1
+			}
+			verify "$two" v
+			[[ $(cat theirs/file) == theirs && -e v/$place ]]
+			[[ $(ls theirs) == file ]]
+			umount v/$place
+			# What is not under it went.
+			[[ -e v/alone && $place == alone || -e v/old && $place != alone ]]
+			[[ $place == old || ! -e v/old/file ]]
+		done
+	done
+}
+
 @test "a mount below a directory that gives way: it moves aside with that, keeps its files, and stops no fill" {
 	mkdir -p s/next v
 	echo one >s/file
