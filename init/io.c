@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,6 +72,14 @@ bool write_full(int fd, const void *buffer, size_t size, int64_t at)
 	return true;
 }
 
+size_t ready_size(int fd, size_t size)
+{
+	struct stat st;
+	/* n_tty(4) is not documented; in Linux a terminal is ready when it takes 256 bytes or so. */
+	size_t most = fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) ? 256 : PIPE_BUF;
+	return size < most ? size : most;
+}
+
 bool write_stream(int fd, const void *buffer, size_t size)
 {
 	size_t done = 0;
@@ -83,8 +92,7 @@ bool write_stream(int fd, const void *buffer, size_t size)
 		}
 		if (polled == 0 || (polled < 0 && errno == EINTR))
 			continue;
-		/* A pipe that is ready takes as much as this at once. */
-		size_t n = size - done < PIPE_BUF ? size - done : PIPE_BUF;
+		size_t n = ready_size(fd, size - done);
 		if (!write_full(fd, (const char *)buffer + done, n, -1))
 			return false;
 		done += n;

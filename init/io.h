@@ -22,6 +22,9 @@ bool write_full(int fd, const void *buffer, size_t size, int64_t at);
  * EINTR). */
 bool write_stream(int fd, const void *buffer, size_t size);
 
+/* How much of SIZE bytes a pipe or a terminal that is ready, as poll(2) says, takes without a wait. */
+size_t ready_size(int fd, size_t size);
+
 /* Open PATH below the directory DIR by openat2(2): no symbolic link on the way (ELOOP), no way out (EXDEV).
  * MORE is further RESOLVE_ flags. -1 with errno, ENOSYS or EPERM also where the kernel or a filter has no
  * such call. */

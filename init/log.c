@@ -37,9 +37,13 @@ static void flush(struct line *line)
 {
 	int error = errno;
 	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-	/* A line fits a pipe that is ready (PIPE_BUF); who does not read for long misses it. */
-	if (poll(&ready, 1, 500) == 1 && line->used)
-		write_full(STDERR_FILENO, line->text, line->used < PIPE_BUF ? line->used : PIPE_BUF, -1);
+	size_t n, done = 0, size = line->used < PIPE_BUF ? line->used : PIPE_BUF;
+	/* A line fits a pipe that is ready; who does not read for long misses it. */
+	for (; done < size && poll(&ready, 1, 500) == 1; done += n) {
+		n = ready_size(STDERR_FILENO, size - done);
+		if (!write_full(STDERR_FILENO, line->text + done, n, -1))
+			break;
+	}
 	errno = error;
 }
 

@@ -147,53 +147,21 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 	return set_metadata(d, fd, m, bits, action);
 }
 
-/* For a symbolic link: AT and NAME are its directory and name with AT_SYMLINK_NOFOLLOW, or an O_PATH
- * descriptor of it and "" with AT_EMPTY_PATH. */
-static bool set_symlink(const struct dest *d, int at, const char *name, int flags, const struct metadata *m,
-                        unsigned bits, const char **action)
+bool dest_shared(int dir, struct habit *habit)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+	struct stat st;
 
-	*action = "set owner";
-	if ((bits & DIFFERS_OWNER) && !owned(fchownat(at, name, m->uid, m->gid, flags)))
-		return false;
-	*action = "set time";
-	if (!(bits & DIFFERS_TIME))
-		return true;
-	return utimensat(at, name, times, flags) == 0 && keeps_time(d, at, name, flags, m);
-}
-
-bool dest_amend_symlink(const struct dest *d, int dir, const char *name, const struct stat *st,
-                        const struct metadata *m, const char **action)
-{
-	struct stat now;
-
-	*action = "open";
-	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	bool done = fd >= 0 && fstat(fd, &now) == 0;
-	if (done && (!S_ISLNK(now.st_mode) || now.st_nlink != 1)) {
-		*action = "change (it was replaced meanwhile)";
-		errno = EEXIST;
-		done = false;
+	if (!habit->shared_known) {
+		habit->shared_known = true;
+		habit->shared = fstat(dir, &st) != 0 || (st.st_mode & 022) || st.st_uid != geteuid();
 	}
-	unsigned bits = dest_differs(d, st, m);
-	if (done && !set_symlink(d, fd, "", AT_EMPTY_PATH, m, bits, action)) {
-		/* Before Linux 5.8 only a name can be given a time: the descriptor's, where there is a /proc,
-		 * which leads to the link itself (proc_pid_fd(5)), or the link's own. */
-		char magic[32];
-		snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
-		done = errno == EINVAL && (set_symlink(d, AT_FDCWD, magic, 0, m, bits, action) ||
-		                           set_symlink(d, dir, name, AT_SYMLINK_NOFOLLOW, m, bits, action));
-	}
-	int error = errno;
-	close_fd(&fd);
-	errno = error;
-	return done;
+	return habit->shared;
 }
 
 bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,
                   const struct metadata *m, struct habit *habit, const char **action)
 {
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
 	char to[PATH_LEN_MAX + 1];
 	struct stat st;
 
@@ -202,12 +170,6 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	if (symlinkat(to, dir, name) != 0)
 		return false;
 	*action = "stat";
-	if (!habit->shared_known) {
-		if (fstat(dir, &st) != 0)
-			return false;
-		habit->shared_known = true;
-		habit->shared = (st.st_mode & 022) || st.st_uid != geteuid();
-	}
 	if (!habit->owner_known) {
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			return false;
@@ -217,8 +179,11 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	}
 	st = (struct stat){
 	    .st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
-	/* What nobody else can replace needs no descriptor. */
-	return habit->shared
-	           ? dest_amend_symlink(d, dir, name, &st, m, action)
-	           : set_symlink(d, dir, name, AT_SYMLINK_NOFOLLOW, m, dest_differs(d, &st, m), action);
+	*action = "set owner";
+	if ((dest_differs(d, &st, m) & DIFFERS_OWNER) &&
+	    !owned(fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW)))
+		return false;
+	*action = "set time";
+	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       keeps_time(d, dir, name, AT_SYMLINK_NOFOLLOW, m);
 }

@@ -46,11 +46,11 @@ bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, s
 bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
                 const char **action);
 
-/* Make symbolic link NAME in DIR, with owner and time. TARGET need not be NUL-terminated. */
+/* May others rename what is in DIR? */
+bool dest_shared(int dir, struct habit *habit);
+/* Make symbolic link NAME in DIR, with owner and time, which go by the name: not where DIR is shared. TARGET
+ * need not be NUL-terminated. */
 bool dest_symlink(const struct dest *dest, int dir, const char *name, struct text target,
                   const struct metadata *meta, struct habit *habit, const char **action);
-/* Set the owner and the time of the symbolic link NAME. */
-bool dest_amend_symlink(const struct dest *dest, int dir, const char *name, const struct stat *st,
-                        const struct metadata *meta, const char **action);
 
 #endif

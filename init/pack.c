@@ -33,11 +33,11 @@
 
 #define IGNORE_FILE ".decantignore"
 
-/* All of the file PATH, at most 1 MiB, to *TEXT (the caller frees it). */
-static bool read_all(const char *path, char **text, size_t *len, struct fault *fault)
+/* All of FD, the file PATH, at most 64 KiB, to *TEXT (the caller frees it). Takes FD over, which may be -1.
+ */
+static bool read_all(int fd, const char *path, char **text, size_t *len, struct fault *fault)
 {
-	enum { MOST = 1 << 20 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	enum { MOST = 1 << 16 };
 	if (fd < 0)
 		return fault_errno(fault, errno, path, "open");
 	*text = malloc(MOST + 1);
@@ -48,16 +48,16 @@ static bool read_all(const char *path, char **text, size_t *len, struct fault *f
 	if (n < 0)
 		return fault_errno(fault, errno, path, "read");
 	*len = (size_t)n;
-	return n <= MOST || fault_set(fault, EXIT_USAGE, path, "read", "is longer than 1 MiB");
+	return n <= MOST || fault_set(fault, EXIT_USAGE, path, "read", "is longer than 64 KiB");
 }
 
-static bool load_ignore_file(struct ignore *ignore, const char *path, struct fault *fault)
+static bool load_ignore_file(struct ignore *ignore, int fd, const char *path, struct fault *fault)
 {
 	char *text = NULL;
 	size_t len = 0;
 	unsigned line;
 
-	bool done = read_all(path, &text, &len, fault);
+	bool done = read_all(fd, path, &text, &len, fault);
 	if (done) {
 		const char *wrong = ignore_add_text(ignore, text, len, &line);
 		done = !wrong || fault_set(fault, EXIT_USAGE, path, "read", "line %u: %s", line, wrong);
@@ -73,13 +73,20 @@ static bool load_ignore(struct ignore *ignore, const struct pack_options *o, str
 	struct stat st;
 
 	if (o->ignore_file) {
-		if (!load_ignore_file(ignore, o->ignore_file, fault))
+		int fd = open(o->ignore_file, O_RDONLY | O_CLOEXEC);
+		if (!load_ignore_file(ignore, fd, o->ignore_file, fault))
 			return false;
 	} else if (!o->no_ignore_file) {
 		snprintf(path, sizeof path, "%s/%s", o->source, IGNORE_FILE);
-		if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a fifo would keep us for ever */
+		/* A fifo would keep us for ever, and a link read what is not of the source. */
+		int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0 ? fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)
+		            : errno == ELOOP || errno == ENXIO) {
+			close_fd(&fd);
 			return fault_set(fault, EXIT_VOLUME, path, "read", "is not a file");
-		if (access(path, F_OK) == 0 && !load_ignore_file(ignore, path, fault))
+		}
+		if ((fd >= 0 || (errno != ENOENT && errno != ENOTDIR)) &&
+		    !load_ignore_file(ignore, fd, path, fault))
 			return false;
 	}
 	for (size_t i = 0; i < o->exclude_count; i++) {

@@ -47,15 +47,10 @@ struct place {
 
 enum { DIRS_PER_JOB = 64 };
 
-static bool is_older(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 /* Nobody has changed what ST describes since the state was written: its ctime says so. */
 static bool is_untouched(const struct planner *p, const struct stat *st)
 {
-	return p->state->has_held && p->state->trusted && is_older(&st->st_ctim, &p->state->changed);
+	return p->state->has_held && p->state->trusted && state_before(st, &p->state->changed);
 }
 
 static bool same_text(struct text a, struct text b)
@@ -152,18 +147,21 @@ enum action plan_amend(const struct bundle *b, uint32_t number)
 	return catalog_links(&b->catalog, number) ? ACTION_REPLACE : ACTION_AMEND;
 }
 
-int plan_open(const struct dest *d, int dir, const char *name, const struct entry *e, unsigned *differs)
+int plan_open(const struct state *s, int dir, const char *name, const struct entry *e, unsigned *differs)
 {
+	const struct dest *d = s->dest;
 	struct metadata meta = metadata_of_entry(e);
 	struct stat st;
 	int fd = dest_file(d, dir, name, O_RDONLY);
 
 	if (fd < 0)
 		return -1;
-	/* What is somebody else's cannot be amended without the right to. */
+	/* What is somebody else's cannot be amended without the right to; nor what changed since the fill
+	 * began: publish.c would take it for another file. */
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
 	    !((*differs = dest_differs(d, &st, &meta)) & DIFFERS_OWNER) &&
-	    (!*differs || d->amends || st.st_uid == geteuid()) && xattrs_match(fd, e->xattrs))
+	    (!*differs || ((d->amends || st.st_uid == geteuid()) && state_before(&st, &s->began))) &&
+	    xattrs_match(fd, e->xattrs))
 		return fd;
 	close(fd);
 	return -1;
@@ -176,7 +174,7 @@ static enum action judge_large(const struct planner *p, struct worker *w, const 
 {
 	unsigned differs;
 	bool same = false;
-	int fd = plan_open(p->dest, place->fd, name, e, &differs);
+	int fd = plan_open(p->state, place->fd, name, e, &differs);
 
 	if (fd < 0)
 		return ACTION_REPLACE;
@@ -208,7 +206,7 @@ static enum action judge_file(const struct planner *p, struct worker *w, const s
 		return ACTION_KEEP;
 	/* One that its owner may neither read nor write cannot be opened to be amended. */
 	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER) ||
-	    (!(st->st_mode & 0600) && !p->dest->overrides))
+	    !state_before(st, &p->state->began) || (!(st->st_mode & 0600) && !p->dest->overrides))
 		return ACTION_REPLACE;
 	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE
 	                                                               : plan_amend(p->bundle, number);

@@ -53,7 +53,7 @@ enum action plan_amend(const struct bundle *bundle, uint32_t number);
  * are those of E. *DIFFERS gets what else is not (metadata.h). -1: E is written anew. What belongs to
  * somebody else than it shall may be open there, and a mapping changes it later without any trace in its
  * times. */
-int plan_open(const struct dest *dest, int dir, const char *name, const struct entry *e, unsigned *differs);
+int plan_open(const struct state *state, int dir, const char *name, const struct entry *e, unsigned *differs);
 
 /* Does any entry of frame NUMBER, or the one that it carries on, have one of the ACTIONS (bits 1 << action)?
  */

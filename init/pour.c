@@ -253,7 +253,7 @@ static enum action check(const struct pourer *p, const struct worker *w, uint32_
                          const struct entry *e, const char *name, const unsigned char *data)
 {
 	unsigned differs;
-	int fd = plan_open(p->fill->dest, w->fd, name, e, &differs);
+	int fd = plan_open(&p->fill->state, w->fd, name, e, &differs);
 	bool same = fd >= 0 && same_content(fd, data, e->size);
 
 	close_fd(&fd);
@@ -309,9 +309,17 @@ static bool pour_entry(struct pourer *p, struct worker *w, uint32_t number, cons
 		return pour_file(p, w, number, e, room, fault);
 	if (e->type == ENTRY_HARDLINK)
 		return true; /* after all files: publish.h */
-	int dir = target(p, w, number, e, name);
-	return dest_symlink(p->fill->dest, dir, name, e->target, &meta, &w->habit, &action) ||
-	       failed(p, w->here, e->name, action, fault);
+	int dir = target(p, w, number, e, name), tmp = p->fill->state.tmp;
+	if (dir == tmp || !dest_shared(dir, &w->habit))
+		return dest_symlink(p->fill->dest, dir, name, e->target, &meta, &w->habit, &action) ||
+		       failed(p, w->here, e->name, action, fault);
+	/* Where somebody could put another link in its place it gets its name last. */
+	struct habit none = {0};
+	char aside[16];
+	snprintf(aside, sizeof aside, "%u", number);
+	if (!dest_symlink(p->fill->dest, tmp, aside, e->target, &meta, &none, &action))
+		return failed(p, w->here, e->name, action, fault);
+	return dest_rename(tmp, aside, dir, name) || failed(p, w->here, e->name, "rename", fault);
 }
 
 /* Read frame NUMBER; of a stream, when it is its turn. */

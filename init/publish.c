@@ -113,7 +113,8 @@ static bool move_in(struct fill *f, const char *from, int dir, const char *name)
 }
 
 /* The metadata of a file that has the right content, the right owner and one name. It is looked at once more,
- * because the name may by now be another file's, which may have names outside the volume. */
+ * because the name may by now be another file's, from outside the volume: then that got this name, or lost
+ * the others, since the fill began, and its ctime says so. */
 static bool amend(const struct fill *f, int dir, const char *name, const struct entry *e, const char **action)
 {
 	struct metadata meta = metadata_of_entry(e);
@@ -127,8 +128,9 @@ static bool amend(const struct fill *f, int dir, const char *name, const struct 
 		return false;
 	*action = "change (it was replaced meanwhile)";
 	bool done = fstat(fd, &st) == 0;
-	if (done && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size || st.st_nlink != 1 ||
-	             (dest_differs(f->dest, &st, &meta) & DIFFERS_OWNER))) {
+	if (done &&
+	    (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size || st.st_nlink != 1 ||
+	     !state_before(&st, &f->state.began) || (dest_differs(f->dest, &st, &meta) & DIFFERS_OWNER))) {
 		errno = EEXIST;
 		done = false;
 	}

@@ -102,13 +102,20 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 			                 "another fill of this volume has not ended within %u s", timeout);
 		nanosleep(&pause, NULL);
 	}
-	/* What is locked must be what the next one finds. */
-	if (fstat(s->lock, &st) != 0)
-		return state_fault(s, fault, "lock", "stat");
+	/* What is locked must be what the next one finds. Its new ctime is the file system's time now. */
+	if (fchmod(s->lock, 0600) != 0 || fstat(s->lock, &st) != 0)
+		return state_fault(s, fault, "lock", "set mode");
+	s->began = st.st_ctim;
 	if (st.st_nlink != 1)
 		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
 		                 STATE_DIR "/lock was removed meanwhile");
 	return true;
+}
+
+bool state_before(const struct stat *st, const struct timespec *time)
+{
+	return st->st_ctim.tv_sec < time->tv_sec ||
+	       (st->st_ctim.tv_sec == time->tv_sec && st->st_ctim.tv_nsec < time->tv_nsec);
 }
 
 bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, struct fault *fault)
@@ -191,6 +198,10 @@ static bool load_held(struct state *s, struct fault *fault)
 	s->synced = get16(head + STATE_FLAGS) & STATE_SYNCED;
 	s->filled = (int64_t)get64(head + STATE_TIME);
 	s->changed = st.st_ctim;
+	/* A chmod -R gives this file a new ctime, too: that says nothing of what had changed before. The
+	 * clock that wrote the head need not be the file system's. */
+	if (s->changed.tv_sec > s->filled + 2)
+		s->changed = (struct timespec){.tv_sec = s->filled + 2};
 	s->trusted = !s->exposed && state_private(&st) && (get16(head + STATE_FLAGS) & STATE_DONE) &&
 	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
 	                            memcmp(boot, head + STATE_BOOT, sizeof unknown) == 0));

@@ -28,7 +28,8 @@
 
 struct state {
 	const struct dest *dest;
-	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
+	int dir, lock, tmp;    /* descriptors: .decant, .decant/lock, .decant/tmp */
+	struct timespec began; /* when the lock was taken, by the clock of the file system */
 	int journal;  /* that of the fill in hand, which becomes the state; never opened by name again */
 	bool resumed; /* it was there before */
 	bool exposed; /* others could write to .decant since the last fill ended: what it says is not trusted
@@ -92,6 +93,8 @@ bool state_commit(struct state *state, const struct bundle *bundle, bool sync, s
 bool state_mark(struct state *state, const char *name, struct fault *fault);
 bool state_unmark(struct state *state, const char *name, struct fault *fault);
 
+/* What ST describes has not changed since TIME, not even its name: its ctime says so. */
+bool state_before(const struct stat *st, const struct timespec *time);
 /* What ST describes was written by this user or by root, and nobody else can write it. */
 bool state_private(const struct stat *st);
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */

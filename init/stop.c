@@ -3,17 +3,27 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <unistd.h>
+
+#include "fault.h"
 
 static atomic_int requested;
 
+enum { PATIENCE = 3 }; /* seconds */
+
 static void on_signal(int number)
 {
-	atomic_store(&requested, number);
+	if (number != SIGALRM) {
+		atomic_store(&requested, number);
+		alarm(PATIENCE);
+	} else if (stop_requested()) {
+		_exit(EXIT_SIGNAL + stop_requested());
+	}
 }
 
 void stop_install(void)
 {
-	static const int stopping[] = {SIGTERM, SIGINT, SIGHUP};
+	static const int stopping[] = {SIGTERM, SIGINT, SIGHUP, SIGALRM};
 	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: a read from a pipe must end */
 	sigset_t wanted;
 

@@ -29,24 +29,25 @@ bool state_discard(struct state *s, int dir, const char *name)
 	return false;
 }
 
-/* Directory NAME of DIR becomes one that its owner may empty, if he is who runs this, and nobody else can
- * change the names in DIR: it goes by name, because a directory that may not be read cannot be opened for
- * fchmod(2). */
+/* Directory NAME of DIR becomes one that its owner may empty, if he is who runs this. One that may not be
+ * read cannot be opened for fchmod(2), and by its name chmod(2) would follow a link that was put there; so it
+ * goes by proc_pid_fd(5), if there is a /proc. */
 static void seize(const struct state *s, int dir, const char *name)
 {
-	struct stat above, st;
+	char magic[32];
+	int fd = s->dest->overrides ? -1 : openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (s->dest->overrides || fstat(dir, &above) != 0 || !state_private(&above) ||
-	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
-		return;
-	(void)fchmodat(dir, name, 0700, 0);
+	snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
+	if (fd >= 0)
+		(void)fchmodat(AT_FDCWD, magic, 0700, 0);
+	close_fd(&fd);
 }
 
 /* What something is mounted on, or what this process may not remove, came here with the directory that was
- * above it, and harms nobody. */
+ * above it, and harms nobody; nor does one that somebody has open, and keeps adding to. */
 static bool stays(int error)
 {
-	return error == EBUSY || error == EACCES || error == EPERM;
+	return error == EBUSY || error == EACCES || error == EPERM || error == ENOTEMPTY || error == EEXIST;
 }
 
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor

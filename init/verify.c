@@ -17,12 +17,13 @@
 #include "strangers.h"
 #include "xattrs.h"
 
-enum { LINES_AT_ONCE = 65536 }; /* bytes that are gathered outside of frames */
+enum { LINES_AT_ONCE = 65536 }; /* bytes that are gathered before they are written */
 
 struct worker {
 	struct reader reader, others;
 	unsigned char *piece;
-	char *lines; /* the differences of the frame in hand */
+	uint32_t frame; /* in hand */
+	char *lines;    /* its differences */
 	size_t used, room;
 	uint64_t count;
 	bool no_memory;
@@ -237,12 +238,30 @@ static bool verify_entry(const struct place *p, uint32_t number, const struct en
 	return true;
 }
 
+/* Write the lines that worker W has gathered, when no other can be writing. */
+static bool write_lines(struct verifier *v, struct worker *w, struct fault *fault)
+{
+	if (w->no_memory)
+		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
+	bool done = w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used) ||
+	            fault_errno(fault, errno, "standard output", "write");
+	w->used = 0;
+	return done;
+}
+
+/* Write what would take too much memory to keep until the frame's end. */
+static bool relieve(struct verifier *v, struct worker *w, struct fault *fault)
+{
+	return w->used < LINES_AT_ONCE ||
+	       ((!v->pool || pool_turn(v->pool, w->frame)) && write_lines(v, w, fault));
+}
+
 static bool report_stranger(void *context, uint32_t number, int fd, const char *name, struct fault *fault)
 {
 	const struct place *p = context;
-	(void)number, (void)fd, (void)fault;
+	(void)number, (void)fd;
 	differs(p, "extra", (struct text){name, strlen(name)}, "%s", "");
-	return true;
+	return relieve(p->v, p->w, fault);
 }
 
 static bool verify_dir(const struct place *p, struct fault *fault)
@@ -279,17 +298,6 @@ static bool open_place(struct place *p, bool begins, struct fault *fault)
 	return true;
 }
 
-/* Write the lines that worker W has gathered, when no other can be writing. */
-static bool write_lines(struct verifier *v, struct worker *w, struct fault *fault)
-{
-	if (w->no_memory)
-		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
-	bool done = w->used == 0 || write_stream(STDOUT_FILENO, w->lines, w->used) ||
-	            fault_errno(fault, errno, "standard output", "write");
-	w->used = 0;
-	return done;
-}
-
 /* Print the frame's differences when it is its turn. */
 static bool print(struct verifier *v, struct worker *w, uint32_t number, struct fault *fault)
 {
@@ -310,6 +318,7 @@ static bool verify_frame(void *context, unsigned worker, uint32_t number, struct
 
 	if (!w->piece && !(w->piece = malloc(CONTENT_PIECE)))
 		w->no_memory = true;
+	w->frame = number;
 	if (w->no_memory || !reader_block(&w->reader, number, fault))
 		return fault_set(fault, EXIT_INTERNAL, v->dest->path, "verify", "out of memory");
 	while (span_next(&spans, &span)) {
@@ -317,7 +326,8 @@ static bool verify_frame(void *context, unsigned worker, uint32_t number, struct
 		bool done = open_place(&place, span.begins, fault);
 		for (uint32_t i = span.from; i < span.to && done; i++) {
 			struct entry e = block_entry(&w->reader.block, i - c->frame_first[number]);
-			done = stop_check(fault) && verify_entry(&place, i, &e, fault);
+			done =
+			    stop_check(fault) && verify_entry(&place, i, &e, fault) && relieve(v, w, fault);
 		}
 		close_fd(&place.fd);
 		if (!done)
@@ -336,7 +346,7 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		differs(&place, "missing", (struct text){name, strlen(name)},
 		        "the volume ignores case, and has it in another spelling");
-	return place.w->used < LINES_AT_ONCE || write_lines(v, place.w, fault);
+	return relieve(v, place.w, fault);
 }
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)

@@ -92,7 +92,7 @@ static void read_cgroups(const char *mount, const char *group, struct limits *li
 
 static void read_all_cgroups(struct limits *limits)
 {
-	char text[8192], *save = NULL;
+	char text[8192], *save = NULL, *more = NULL;
 
 	if (!read_text("/proc/self/cgroup", text, sizeof text))
 		return;
@@ -107,10 +107,12 @@ static void read_all_cgroups(struct limits *limits)
 		if (controllers[1] == '\0') {
 			read_cgroups("/sys/fs/cgroup", group, limits);
 			read_cgroups("/sys/fs/cgroup/unified", group, limits);
-		} else if (strstr(controllers, "cpu")) {
-			read_cgroups("/sys/fs/cgroup/cpu", group, limits);
-		} else if (strstr(controllers, "memory")) {
-			read_cgroups("/sys/fs/cgroup/memory", group, limits);
+		}
+		for (char *one = strtok_r(controllers, ":,", &more); one; one = strtok_r(NULL, ",", &more)) {
+			if (strcmp(one, "cpu") == 0)
+				read_cgroups("/sys/fs/cgroup/cpu", group, limits);
+			else if (strcmp(one, "memory") == 0)
+				read_cgroups("/sys/fs/cgroup/memory", group, limits);
 		}
 	}
 }

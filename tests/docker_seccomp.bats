@@ -202,6 +202,7 @@ traced() { # COMMAND...; any exit status
 	traced "$decant" fill --create --dest w/new - < <(cat "$b")
 	head -c 5000 "$a" >short
 	traced "$decant" fill --dest x short
+	traced -e inject=openat2:signal=TERM:when=3 "$decant" fill --dest x "$a"
 	traced "$decant" fill --dest none "$a"
 	exec 9<v/.decant/lock
 	flock -x 9
@@ -217,10 +218,11 @@ traced() { # COMMAND...; any exit status
 		mkdir "y-$call"
 		traced -e "inject=$call:error=ENOSYS" "$decant" fill --dest "y-$call" "$a"
 	done
-	[ "$traces" -eq 23 ]
+	[ "$traces" -eq 24 ]
 	cat trace.* | sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.*/\1/p' | sort -u >made
 	grep -qx openat2 made
 	grep -qx landlock_restrict_self made
+	grep -qx setitimer made
 	jq -r '.syscalls[].names[]' "$profile" | sort -u >allowed
 	comm -23 made allowed >missing
 	cat missing
