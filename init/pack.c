@@ -103,7 +103,7 @@ static bool copy_data(int to, int from, uint64_t size, const char *name, struct 
 	enum { PIECE = 1 << 20 };
 	int64_t at = 0;
 
-	while ((uint64_t)at < size) {
+	while ((uint64_t)at < size && stop_check(fault)) {
 		ssize_t n = copy_file_range(from, &at, to, NULL, (size_t)(size - (uint64_t)at), 0);
 		if (n <= 0)
 			break; /* not between these two; what is left goes by hand */
