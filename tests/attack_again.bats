@@ -43,7 +43,7 @@ gone_within() { # SECONDS PID
 	chown 1000 home
 	chmod 711 .
 	fill old.b v
-	rm -f pipe
+	sleep 0.02 # a tick of ctimes
 	mkfifo pipe
 	"$decant" fill --dest v - <pipe 2>err &
 	filler=$!

@@ -230,6 +230,7 @@ at_stop() { # NUMBER COMMAND...
 	head -c 5000000 /dev/urandom >s/noise
 	pack s two.b
 	fill one.b v
+	sleep 0.02 # a tick of ctimes
 	mkfifo pipe
 	"$decant" fill --dest v - <pipe 2>err &
 	exec 8>pipe
@@ -255,6 +256,7 @@ at_stop() { # NUMBER COMMAND...
 	chmod 600 s/file
 	pack s two.b
 	fill one.b v
+	sleep 0.02 # a tick of ctimes
 	# Of our own, and as large: but its other name is outside.
 	echo mine >canary
 	touch -d '2001-01-01' canary
