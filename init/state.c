@@ -200,7 +200,7 @@ static bool load_held(struct state *s, struct fault *fault)
 	s->changed = st.st_ctim;
 	/* A chmod -R gives this file a new ctime, too: that says nothing of what had changed before. The
 	 * clock that wrote the head need not be the file system's. */
-	if (s->changed.tv_sec > s->filled + 2)
+	if (s->filled < INT64_MAX - 2 && s->changed.tv_sec > s->filled + 2)
 		s->changed = (struct timespec){.tv_sec = s->filled + 2};
 	s->trusted = !s->exposed && state_private(&st) && (get16(head + STATE_FLAGS) & STATE_DONE) &&
 	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
