@@ -28,6 +28,7 @@ struct bundle {
 	struct hash_seal *sealing; /* that while it is read; else NULL */
 	struct catalog catalog;
 	uint64_t size; /* bytes of the whole bundle */
+	bool shared;   /* an index that a group can write (state.h) */
 	char id[33];   /* hexadecimal, NUL-terminated */
 };
 

@@ -71,10 +71,10 @@ int dest_dir(const struct dest *d, const char *path, int flags)
 	return d->walk ? walk(d, path, flags) : open_inside(d->root, path, flags | O_DIRECTORY);
 }
 
-int dest_child(const struct dest *d, int dir, const char *name)
+int dest_child(const struct dest *d, int dir, const char *name, int flags)
 {
-	return d->walk ? open_component(d, dir, name, O_RDONLY | O_DIRECTORY)
-	               : open_inside(dir, name, O_RDONLY | O_DIRECTORY);
+	flags |= O_DIRECTORY;
+	return d->walk ? open_component(d, dir, name, flags) : open_inside(dir, name, flags);
 }
 
 int dest_file(const struct dest *d, int dir, const char *name, int flags)
@@ -188,7 +188,7 @@ bool dest_within(struct dest *d, const struct dest *of, const char *name, bool c
 	snprintf(d->path, size, "%s/%s", of->path, name);
 	if (create && !dest_mkdir(of->root, name, 0700) && errno != EEXIST)
 		return false;
-	d->root = dest_child(of, of->root, name);
+	d->root = dest_child(of, of->root, name, O_RDONLY);
 	if (d->root < 0 || fstat(d->root, &st) != 0)
 		return false;
 	d->root_is_ours = st.st_uid == geteuid() || d->amends;
@@ -314,7 +314,7 @@ void dest_unlock(const struct dest *d, const char *path)
 void dest_unlock_child(const struct dest *d, int dir, const char *name)
 {
 	if (!d->overrides)
-		unlock(dest_child(d, dir, name));
+		unlock(dest_child(d, dir, name, O_RDONLY));
 }
 
 bool dest_space(const struct dest *d, uint64_t *bytes, uint64_t *inodes, uint32_t *unit)

@@ -48,7 +48,7 @@ void dest_look(struct dest *dest);
 /* Open the directory at PATH below the root ("." or "a/b"), for FLAGS O_PATH or O_RDONLY. */
 int dest_dir(const struct dest *dest, const char *path, int flags);
 /* Open directory NAME of directory DIR, for reading; no symbolic link, on the volume's device. */
-int dest_child(const struct dest *dest, int dir, const char *name);
+int dest_child(const struct dest *dest, int dir, const char *name, int flags);
 /* Open what is called NAME in directory DIR to look at it, whatever it is: for FLAGS O_RDONLY or O_WRONLY, at
  * once, and no symbolic link (ELOOP), nor what is mounted there (EXDEV). Without openat2 only Linux 5.8 and
  * later tell that. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "content.h"
+#include "hash.h"
 #include "io.h"
 #include "old.h"
 #include "pool.h"
@@ -47,10 +48,15 @@ struct place {
 
 enum { DIRS_PER_JOB = 64 };
 
+static bool is_older(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 /* Nobody has changed what ST describes since the state was written: its ctime says so. */
 static bool is_untouched(const struct planner *p, const struct stat *st)
 {
-	return p->state->has_held && p->state->trusted && state_before(st, &p->state->changed);
+	return p->state->has_held && p->state->trusted && is_older(&st->st_ctim, &p->state->changed);
 }
 
 static bool same_text(struct text a, struct text b)
@@ -142,26 +148,32 @@ static bool is_privileged(const struct entry *e)
 	return is;
 }
 
-enum action plan_amend(const struct bundle *b, uint32_t number)
+uint64_t plan_seen(const struct stat *st)
 {
-	return catalog_links(&b->catalog, number) ? ACTION_REPLACE : ACTION_AMEND;
+	int64_t is[3] = {(int64_t)st->st_ino, st->st_ctim.tv_sec, st->st_ctim.tv_nsec};
+	return hash64_secret(is, sizeof is);
 }
 
-int plan_open(const struct state *s, int dir, const char *name, const struct entry *e, unsigned *differs)
+enum action plan_amend(struct plan *plan, const struct bundle *b, uint32_t number, const struct stat *st)
 {
-	const struct dest *d = s->dest;
+	if (catalog_links(&b->catalog, number))
+		return ACTION_REPLACE;
+	plan->seen[number] = plan_seen(st);
+	return ACTION_AMEND;
+}
+
+int plan_open(const struct dest *d, int dir, const char *name, const struct entry *e, struct stat *st,
+              unsigned *differs)
+{
 	struct metadata meta = metadata_of_entry(e);
-	struct stat st;
 	int fd = dest_file(d, dir, name, O_RDONLY);
 
 	if (fd < 0)
 		return -1;
-	/* What is somebody else's cannot be amended without the right to; nor what changed since the fill
-	 * began: publish.c would take it for another file. */
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size &&
-	    !((*differs = dest_differs(d, &st, &meta)) & DIFFERS_OWNER) &&
-	    (!*differs || ((d->amends || st.st_uid == geteuid()) && state_before(&st, &s->began))) &&
-	    xattrs_match(fd, e->xattrs))
+	/* What is somebody else's cannot be amended without the right to. */
+	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && (uint64_t)st->st_size == e->size &&
+	    !((*differs = dest_differs(d, st, &meta)) & DIFFERS_OWNER) &&
+	    (!*differs || d->amends || st->st_uid == geteuid()) && xattrs_match(fd, e->xattrs))
 		return fd;
 	close(fd);
 	return -1;
@@ -172,9 +184,10 @@ int plan_open(const struct state *s, int dir, const char *name, const struct ent
 static enum action judge_large(const struct planner *p, struct worker *w, const struct place *place,
                                const char *name, uint32_t number, const struct entry *e)
 {
+	struct stat st;
 	unsigned differs;
 	bool same = false;
-	int fd = plan_open(p->state, place->fd, name, e, &differs);
+	int fd = plan_open(p->dest, place->fd, name, e, &st, &differs);
 
 	if (fd < 0)
 		return ACTION_REPLACE;
@@ -183,7 +196,7 @@ static enum action judge_large(const struct planner *p, struct worker *w, const 
 	if (!w->piece || !content_matches(fd, e->size, e->hash, w->piece, &same))
 		same = false;
 	close(fd);
-	return !same ? ACTION_REPLACE : !differs ? ACTION_KEEP : plan_amend(p->bundle, number);
+	return !same ? ACTION_REPLACE : !differs ? ACTION_KEEP : plan_amend(p->plan, p->bundle, number, &st);
 }
 
 /* A file that is there, of the right type and size. HELD is what the state says of it, or NULL. */
@@ -206,10 +219,11 @@ static enum action judge_file(const struct planner *p, struct worker *w, const s
 		return ACTION_KEEP;
 	/* One that its owner may neither read nor write cannot be opened to be amended. */
 	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER) ||
-	    !state_before(st, &p->state->began) || (!(st->st_mode & 0600) && !p->dest->overrides))
+	    (!(st->st_mode & 0600) && !p->dest->overrides))
 		return ACTION_REPLACE;
-	return held->xattrs.len && !same_text(held->xattrs, e->xattrs) ? ACTION_REPLACE
-	                                                               : plan_amend(p->bundle, number);
+	return held->xattrs.len && !same_text(held->xattrs, e->xattrs)
+	           ? ACTION_REPLACE
+	           : plan_amend(p->plan, p->bundle, number, st);
 }
 
 static enum action judge_symlink(const struct planner *p, const struct place *place, const char *name,
@@ -387,14 +401,15 @@ bool plan_make(struct plan *plan, struct bundle *b, struct state *s, unsigned wo
 	p.same = s->has_held && memcmp(s->held.catalog.head.id, b->catalog.head.id, 16) == 0;
 	plan->entry = malloc((size_t)b->catalog.head.entries + 1);
 	plan->dir = malloc(b->catalog.head.dirs);
+	plan->seen = calloc((size_t)b->catalog.head.entries + 1, sizeof *plan->seen);
 	p.untouched = calloc(b->catalog.head.dirs, 1);
 	p.workers = calloc(workers, sizeof *p.workers);
 	if (b->catalog.hardlinks)
 		p.loose = calloc(b->catalog.head.entries, 1);
 	if (s->has_held && s->trusted && !p.same)
 		p.held_dir = map_dirs(&b->catalog, &s->held.catalog);
-	if (!plan->entry || !plan->dir || !p.untouched || !p.workers || (b->catalog.hardlinks && !p.loose) ||
-	    (s->has_held && s->trusted && !p.same && !p.held_dir))
+	if (!plan->entry || !plan->seen || !plan->dir || !p.untouched || !p.workers ||
+	    (b->catalog.hardlinks && !p.loose) || (s->has_held && s->trusted && !p.same && !p.held_dir))
 		fault_set(fault, EXIT_INTERNAL, b->name, "plan", "out of memory");
 	else
 		done = run(&p, workers, fault);
@@ -408,6 +423,7 @@ bool plan_make(struct plan *plan, struct bundle *b, struct state *s, unsigned wo
 void plan_free(struct plan *plan)
 {
 	free(plan->entry);
+	free(plan->seen);
 	free(plan->dir);
 	memset(plan, 0, sizeof *plan);
 }

@@ -30,6 +30,7 @@ enum action {
 
 struct plan {
 	uint8_t *entry;    /* an enum action for each entry; owned */
+	uint64_t *seen;    /* for each that is AMEND: plan_seen of it; owned */
 	uint8_t *dir;      /* for each directory: KEEP, AMEND, NEW, REPLACE (something else has its name) */
 	uint64_t count[5]; /* entries by action */
 	uint64_t links;    /* hard links among NEW and REPLACE, which take no inode */
@@ -44,16 +45,22 @@ static inline enum action plan_action(const struct plan *plan, uint32_t entry)
 	return plan->entry ? (enum action)plan->entry[entry] : ACTION_NEW;
 }
 
-/* What becomes of file NUMBER of BUNDLE when its content is right and its metadata is not: AMEND, or REPLACE
- * when it has hard links, because then the number of its names cannot tell that all of them are in the
- * volume. */
-enum action plan_amend(const struct bundle *bundle, uint32_t number);
+/* What becomes of file NUMBER of BUNDLE, which ST describes, when its content is right and its metadata is
+ * not: AMEND, or REPLACE when it has hard links, because then the number of its names cannot tell that all of
+ * them are in the volume. */
+enum action plan_amend(struct plan *plan, const struct bundle *bundle, uint32_t number,
+                       const struct stat *st);
+/* Which file it is that ST describes, and whether it has changed, in content or name (ctime), in a number
+ * that is good for this run. What has another one when it is to be amended may be a file from outside the
+ * volume, moved in by itself or with a directory. */
+uint64_t plan_seen(const struct stat *st);
 
 /* Open file NAME of directory DIR for a comparison with E's content, when type, size, owner and attributes
- * are those of E. *DIFFERS gets what else is not (metadata.h). -1: E is written anew. What belongs to
- * somebody else than it shall may be open there, and a mapping changes it later without any trace in its
- * times. */
-int plan_open(const struct state *state, int dir, const char *name, const struct entry *e, unsigned *differs);
+ * are those of E. *ST describes it, *DIFFERS gets what else is not right (metadata.h). -1: E is written anew.
+ * What belongs to somebody else than it shall may be open there, and a mapping changes it later without any
+ * trace in its times. */
+int plan_open(const struct dest *dest, int dir, const char *name, const struct entry *e, struct stat *st,
+              unsigned *differs);
 
 /* Does any entry of frame NUMBER, or the one that it carries on, have one of the ACTIONS (bits 1 << action)?
  */

@@ -252,12 +252,15 @@ static bool same_content(int fd, const unsigned char *data, uint64_t size)
 static enum action check(const struct pourer *p, const struct worker *w, uint32_t number,
                          const struct entry *e, const char *name, const unsigned char *data)
 {
+	struct stat st;
 	unsigned differs;
-	int fd = plan_open(&p->fill->state, w->fd, name, e, &differs);
+	int fd = plan_open(p->fill->dest, w->fd, name, e, &st, &differs);
 	bool same = fd >= 0 && same_content(fd, data, e->size);
 
 	close_fd(&fd);
-	return !same ? ACTION_REPLACE : !differs ? ACTION_KEEP : plan_amend(p->fill->bundle, number);
+	return !same      ? ACTION_REPLACE
+	       : !differs ? ACTION_KEEP
+	                  : plan_amend(&p->fill->plan, p->fill->bundle, number, &st);
 }
 
 static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const struct entry *e,

@@ -32,6 +32,10 @@ static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 	char path[PATH_LEN_MAX + 1];
 	catalog_path(&p->past->catalog, number, path);
 	int fd = dest_dir(p->fill->dest, path, O_PATH);
+	if (fd >= 0 && p->past->shared && !state_group_may(&p->fill->state, fd)) {
+		close_fd(&fd);
+		errno = ENOENT;
+	}
 	*gone = fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV);
 	return fd;
 }

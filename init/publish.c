@@ -112,10 +112,10 @@ static bool move_in(struct fill *f, const char *from, int dir, const char *name)
 	       state_discard(&f->state, dir, name) && dest_rename(f->state.tmp, from, dir, name);
 }
 
-/* The metadata of a file that has the right content, the right owner and one name. It is looked at once more,
- * because the name may by now be another file's, from outside the volume: then that got this name, or lost
- * the others, since the fill began, and its ctime says so. */
-static bool amend(const struct fill *f, int dir, const char *name, const struct entry *e, const char **action)
+/* The metadata of a file that has the right content, the right owner and one name, if it is still the one
+ * that the plan has seen. */
+static bool amend(const struct fill *f, int dir, const char *name, uint32_t number, const struct entry *e,
+                  const char **action)
 {
 	struct metadata meta = metadata_of_entry(e);
 	struct stat st;
@@ -128,9 +128,7 @@ static bool amend(const struct fill *f, int dir, const char *name, const struct 
 		return false;
 	*action = "change (it was replaced meanwhile)";
 	bool done = fstat(fd, &st) == 0;
-	if (done &&
-	    (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size || st.st_nlink != 1 ||
-	     !state_before(&st, &f->state.began) || (dest_differs(f->dest, &st, &meta) & DIFFERS_OWNER))) {
+	if (done && (st.st_nlink != 1 || plan_seen(&st) != f->plan.seen[number])) {
 		errno = EEXIST;
 		done = false;
 	}
@@ -150,7 +148,7 @@ static bool give_name(struct publisher *p, unsigned worker, int dir, uint32_t nu
 	(void)fault;
 	text_terminate(name, e->name);
 	if (plan_action(&p->fill->plan, number) == ACTION_AMEND)
-		return amend(p->fill, dir, name, e, action);
+		return amend(p->fill, dir, name, number, e, action);
 	snprintf(from, sizeof from, "%u", number);
 	*action = "rename";
 	return move_in(p->fill, from, dir, name);

@@ -59,7 +59,7 @@ static bool open_dir(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
-	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR);
+	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR, O_RDONLY);
 	if (s->dir < 0 || fstat(s->dir, &st) != 0)
 		return state_fault(s, fault, "", "open");
 	/* Ours, but open to others, as a kubelet makes all of a persistent volume for fsGroup: not any more.
@@ -102,20 +102,13 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 			                 "another fill of this volume has not ended within %u s", timeout);
 		nanosleep(&pause, NULL);
 	}
-	/* What is locked must be what the next one finds. Its new ctime is the file system's time now. */
-	if (fchmod(s->lock, 0600) != 0 || fstat(s->lock, &st) != 0)
-		return state_fault(s, fault, "lock", "set mode");
-	s->began = st.st_ctim;
+	/* What is locked must be what the next one finds. */
+	if (fstat(s->lock, &st) != 0)
+		return state_fault(s, fault, "lock", "stat");
 	if (st.st_nlink != 1)
 		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
 		                 STATE_DIR "/lock was removed meanwhile");
 	return true;
-}
-
-bool state_before(const struct stat *st, const struct timespec *time)
-{
-	return st->st_ctim.tv_sec < time->tv_sec ||
-	       (st->st_ctim.tv_sec == time->tv_sec && st->st_ctim.tv_nsec < time->tv_nsec);
 }
 
 bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, struct fault *fault)
@@ -139,7 +132,13 @@ void state_close(struct state *s)
 	close_fd(&s->dir);
 }
 
-/* Who may remove any file of the volume by hand may do so by a name in .decant. */
+bool state_group_may(const struct state *s, int dir)
+{
+	struct stat st;
+	return fstat(dir, &st) == 0 && st.st_gid == s->group && (st.st_mode & (S_IWGRP | S_ISVTX)) == S_IWGRP;
+}
+
+/* Who may remove a file by hand may do so by its name in .decant. */
 static bool may_name(const struct state *s, const struct stat *st)
 {
 	return state_private(st) ||
@@ -178,8 +177,10 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		close(fd);
 		return false;
 	}
-	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner))
+	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner)) {
+		b->shared = !state_private(st);
 		return true;
+	}
 	if (inner.code != EXIT_BUNDLE)
 		*fault = inner;
 	return false;
@@ -257,7 +258,7 @@ bool state_past(struct state *s, const char *name, struct bundle *past, bool *fo
 bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 {
 	init(s, dest);
-	s->dir = dest_child(dest, dest->root, STATE_DIR);
+	s->dir = dest_child(dest, dest->root, STATE_DIR, O_RDONLY);
 	if (s->dir < 0 && errno == EACCES)
 		return state_fault(s, fault, "", "open");
 	if (s->dir >= 0 && load_held(s, fault) && s->has_held)
@@ -288,12 +289,12 @@ bool state_clear(struct state *s, struct fault *fault)
 
 	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
 		return state_fault(s, fault, "tmp", "create");
-	s->tmp = dest_child(s->dest, s->dir, "tmp");
+	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
 	if (s->tmp < 0 && (errno == ENOTDIR || errno == ELOOP)) {
 		/* Something else was put there. */
 		if (!dest_unlink(s->dir, "tmp") || !dest_mkdir(s->dir, "tmp", 0700))
 			return state_fault(s, fault, "tmp", "replace");
-		s->tmp = dest_child(s->dest, s->dir, "tmp");
+		s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
 	}
 	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
 		return state_fault(s, fault, "tmp", "open");

@@ -28,8 +28,7 @@
 
 struct state {
 	const struct dest *dest;
-	int dir, lock, tmp;    /* descriptors: .decant, .decant/lock, .decant/tmp */
-	struct timespec began; /* when the lock was taken, by the clock of the file system */
+	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
 	int journal;  /* that of the fill in hand, which becomes the state; never opened by name again */
 	bool resumed; /* it was there before */
 	bool exposed; /* others could write to .decant since the last fill ended: what it says is not trusted
@@ -93,10 +92,11 @@ bool state_commit(struct state *state, const struct bundle *bundle, bool sync, s
 bool state_mark(struct state *state, const char *name, struct fault *fault);
 bool state_unmark(struct state *state, const char *name, struct fault *fault);
 
-/* What ST describes has not changed since TIME, not even its name: its ctime says so. */
-bool state_before(const struct stat *st, const struct timespec *time);
 /* What ST describes was written by this user or by root, and nobody else can write it. */
 bool state_private(const struct stat *st);
+/* May members of the group that may write to the volume's root remove names from directory DIR? No more may
+ * they by the names in an index that they can write. */
+bool state_group_may(const struct state *state, int dir);
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
 bool state_fault(const struct state *state, struct fault *fault, const char *name, const char *action);
 

@@ -14,8 +14,9 @@ enum { PATIENCE = 3 }; /* seconds */
 static void on_signal(int number)
 {
 	if (number != SIGALRM) {
-		atomic_store(&requested, number);
-		alarm(PATIENCE);
+		/* Once: one signal after another must not put it off. */
+		if (atomic_exchange(&requested, number) == 0)
+			alarm(PATIENCE);
 	} else if (stop_requested()) {
 		_exit(EXIT_SIGNAL + stop_requested());
 	}

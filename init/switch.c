@@ -1,6 +1,7 @@
 #include "switch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -282,7 +283,7 @@ bool switch_verify(const struct options *o, const struct log *log, struct bundle
 
 bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept, struct fault *fault)
 {
-	struct state s = {.dest = d, .dir = dest_child(d, d->root, STATE_DIR)};
+	struct state s = {.dest = d, .dir = dest_child(d, d->root, STATE_DIR, O_RDONLY)};
 	char led[ID_SIZE];
 	bool is = false;
 

@@ -34,11 +34,12 @@ bool state_discard(struct state *s, int dir, const char *name)
  * goes by proc_pid_fd(5), if there is a /proc. */
 static void seize(const struct state *s, int dir, const char *name)
 {
+	int fd = s->dest->overrides ? -1 : dest_child(s->dest, dir, name, O_PATH);
 	char magic[32];
-	int fd = s->dest->overrides ? -1 : openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
 
 	snprintf(magic, sizeof magic, "/proc/self/fd/%d", fd);
-	if (fd >= 0)
+	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
 		(void)fchmodat(AT_FDCWD, magic, 0700, 0);
 	close_fd(&fd);
 }
@@ -56,7 +57,7 @@ static bool purge_dir(struct state *s, const char *name)
 {
 	struct names names;
 	seize(s, s->tmp, name);
-	int dir = dest_child(s->dest, s->tmp, name);
+	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
 	bool done = dir >= 0 && names_read(dir, &names), busy = false;
 
 	if (done) {

@@ -218,11 +218,23 @@ traced() { # COMMAND...; any exit status
 		mkdir "y-$call"
 		traced -e "inject=$call:error=ENOSYS" "$decant" fill --dest "y-$call" "$a"
 	done
-	[ "$traces" -eq 24 ]
+	# What another user's fill has to open before it can empty it.
+	mkdir z
+	chown nobody z
+	chmod 711 .
+	traced -u nobody "$decant" fill --dest z - <"$a"
+	mkdir -p z/.decant/tmp/x/y
+	chown -R nobody z/.decant/tmp
+	chmod 0 z/.decant/tmp/x
+	traced -u nobody "$decant" fill --dest z - <"$b"
+	[ -e z/numbers ]
+	[ -z "$(ls -A z/.decant/tmp)" ]
+	[ "$traces" -eq 26 ]
 	cat trace.* | sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.*/\1/p' | sort -u >made
 	grep -qx openat2 made
 	grep -qx landlock_restrict_self made
 	grep -qx setitimer made
+	grep -qx fchmodat made
 	jq -r '.syscalls[].names[]' "$profile" | sort -u >allowed
 	comm -23 made allowed >missing
 	cat missing

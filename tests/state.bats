@@ -203,6 +203,33 @@ lie() {
 	done
 }
 
+@test "by a state that it can write a group removes nothing from where it could not by hand" {
+	mkdir s forged
+	echo x >s/file
+	pack s b.b
+	chgrp 7777 v
+	fill b.b v
+	cp -a s forged/s
+	mkdir -p forged/s/private forged/s/theirs forged/s/sticky
+	for dir in private theirs sticky; do echo x >forged/s/$dir/file; done
+	pack forged/s f.b
+	for dir in private theirs sticky; do
+		mkdir v/$dir
+		echo precious >v/$dir/file
+	done
+	fill f.b forged
+	chgrp -R 7777 v
+	chmod 0775 v v/theirs
+	chmod 0750 v/private
+	chmod 1775 v/sticky
+	chmod 0660 v/.decant/state
+	cat forged/.decant/state >v/.decant/state
+	pack s again.b --revision 2
+	fill again.b v
+	[[ $(cat v/private/file v/sticky/file | sort -u) == precious && ! -e v/theirs ]]
+	verify again.b v
+}
+
 @test "an owner that the user namespace has no number for is 15" {
 	mkdir s
 	echo x >s/file

@@ -134,8 +134,8 @@ START_TEST(no_link_is_followed_on_the_way_to_a_directory)
 			ck_assert_int_ne(errno, 0);
 			ck_assert_msg(dest_dir(&d, paths[i], O_PATH) == -1, "%s, walk %d", paths[i], walk);
 			if (!strchr(paths[i], '/'))
-				ck_assert_msg(dest_child(&d, d.root, paths[i]) == -1, "%s, walk %d", paths[i],
-				              walk);
+				ck_assert_msg(dest_child(&d, d.root, paths[i], O_RDONLY) == -1, "%s, walk %d",
+				              paths[i], walk);
 		}
 	tear_down(&d);
 }
@@ -149,7 +149,7 @@ START_TEST(dots_do_not_lead_above_the_root)
 	ck_assert_int_eq(dest_dir(&d, "..", O_PATH), -1);
 	ck_assert_int_eq(dest_dir(&d, "../out", O_PATH), -1);
 	ck_assert_int_eq(dest_dir(&d, "a/../../out", O_PATH), -1);
-	ck_assert_int_eq(dest_child(&d, d.root, ".."), -1);
+	ck_assert_int_eq(dest_child(&d, d.root, "..", O_RDONLY), -1);
 	tear_down(&d);
 }
 END_TEST
@@ -170,7 +170,7 @@ START_TEST(no_other_file_system_is_entered)
 			d.walk = walk;
 			ck_assert_int_eq(dest_dir(&d, "a/b", O_PATH), -1);
 			ck_assert_int_eq(errno, EXDEV);
-			ck_assert_int_eq(dest_child(&d, a, "b"), -1);
+			ck_assert_int_eq(dest_child(&d, a, "b", O_RDONLY), -1);
 			ck_assert_int_eq(errno, EXDEV);
 		}
 		close(a);
@@ -236,7 +236,7 @@ START_TEST(files_get_their_metadata_whatever_the_directory_is_used_to)
 			umask(0);
 			snprintf(name, sizeof name, "dir%zu%u", mask, setgid);
 			ck_assert(dest_mkdir(d.root, name, 0755));
-			int dir = dest_child(&d, d.root, name);
+			int dir = dest_child(&d, d.root, name, O_RDONLY);
 			ck_assert_int_ge(dir, 0);
 			if (setgid && d.owners)
 				ck_assert_int_eq(fchown(dir, 0, 4321), 0);
