@@ -191,6 +191,8 @@ lie() {
 		fill "$one" v
 		chown "$owner:7777" v/.decant/state
 		chmod "$mode" v/.decant/state
+		chgrp 7777 v/old
+		chmod 0775 v/old
 		chgrp "$group" v
 		chmod "$root" v
 		fill "$two" v
