@@ -214,10 +214,7 @@ bool bundle_open(struct bundle *b, const char *name, struct fault *fault)
 	b->fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
 	                 : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (b->fd < 0 || fstat(b->fd, &st) != 0) {
-		if (errno == ENOENT || errno == EBADF)
-			fault_set(fault, EXIT_BUNDLE, b->name, "open", "%s", strerror(errno));
-		else
-			fault_errno(fault, errno, b->name, "open");
+		fault_missing(fault, errno, b->name, "open");
 		goto fail;
 	}
 	if (S_ISDIR(st.st_mode)) {

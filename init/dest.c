@@ -119,7 +119,7 @@ static void read_boot(unsigned char *boot, size_t size)
 }
 
 /* The steps in which the file system keeps times, at most: by one that the kernel has set. One time in a
- * hundred this is 100 where it should be 1; then a time that was cut off to 100 counts as right. */
+ * hundred this is 100 where it should be 1; metadata.c asks the file's own as well. */
 static long step_of(const struct timespec *t)
 {
 	long step = 1000000000;
@@ -202,12 +202,13 @@ void dest_close(struct dest *d)
 	d->path = NULL;
 }
 
-void dest_look(struct dest *d)
+bool dest_look(struct dest *d)
 {
 	struct stat a, b;
-	d->caseless = fstatat(d->root, STATE_DIR, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
-	              fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
-	              a.st_dev == b.st_dev;
+	bool told = fstatat(d->root, STATE_DIR, &a, AT_SYMLINK_NOFOLLOW) == 0;
+	d->caseless = told && fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	              a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	return told;
 }
 
 const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,

@@ -42,8 +42,8 @@ void dest_close(struct dest *dest);
  * False with errno. Pass dest_close in any case. */
 bool dest_within(struct dest *dest, const struct dest *of, const char *name, bool create);
 
-/* Find out by .decant, which must be there for it, whether the volume ignores case. */
-void dest_look(struct dest *dest);
+/* Find out by .decant whether the volume ignores case. False when that is not there to tell. */
+bool dest_look(struct dest *dest);
 
 /* Open the directory at PATH below the root ("." or "a/b"), for FLAGS O_PATH or O_RDONLY. */
 int dest_dir(const struct dest *dest, const char *path, int flags);

@@ -20,8 +20,17 @@
 enum { DISK_STEP = 4096, PIECE = 1 << 20 };
 _Static_assert(PIECE <= LAYOUT_MAX / 2, "put_content reads pieces into a buffer for a frame");
 
+/* What a frame has of a file that spans frames. */
+struct part {
+	const unsigned char *bytes;
+	size_t size; /* 0: nothing */
+	uint64_t at; /* in the file's content */
+	uint32_t entry;
+};
+
 struct worker {
 	ZSTD_CCtx *packer;
+	struct part part;              /* in PLAIN */
 	unsigned char *plain, *packed; /* LAYOUT_MAX + TAR_END bytes, and what zstd may make of them */
 	struct buffer block, block_packed;
 };
@@ -32,8 +41,9 @@ struct encoder {
 	const struct encode_options *options;
 	struct encoded *out;
 	struct pool *pool;
-	struct frame_row *rows; /* one per frame */
-	struct buffer blocks;   /* all packed blocks, in order */
+	struct frame_row *rows;  /* one per frame */
+	struct buffer blocks;    /* all packed blocks, in order */
+	struct hash_stream *sum; /* of the parts so far of the file that spans frames */
 	struct worker workers[WORKERS_MAX];
 };
 
@@ -149,8 +159,8 @@ static bool describe_large(const struct encoder *x, uint32_t entry, int fd, unsi
 }
 
 /* The content of file ENTRY, or as much as there is ROOM for, to OUT, padded to whole blocks. */
-static bool put_content(const struct encoder *x, uint32_t entry, unsigned char *out, uint64_t room,
-                        struct fault *fault)
+static bool put_content(const struct encoder *x, struct worker *w, uint32_t entry, unsigned char *out,
+                        uint64_t room, struct fault *fault)
 {
 	struct tree_entry *e = &x->tree->entries[entry];
 	bool whole = e->size <= room;
@@ -166,6 +176,8 @@ static bool put_content(const struct encoder *x, uint32_t entry, unsigned char *
 	/* The buffer holds the pieces of a large file before it holds the beginning. */
 	bool done = (whole || describe_large(x, entry, fd, out, fault)) &&
 	            read_content(x, entry, fd, out, here, 0, fault);
+	if (!whole)
+		w->part = (struct part){out, here, 0, entry};
 	if (done && whole) {
 		describe(e, out);
 		memset(out + here, 0, (size_t)(tar_padded(here) - here));
@@ -174,10 +186,10 @@ static bool put_content(const struct encoder *x, uint32_t entry, unsigned char *
 }
 
 /* The plain bytes of a frame in which items begin. */
-static bool build_items(const struct encoder *x, const struct piece *p, unsigned char *out,
-                        struct fault *fault)
+static bool build_items(const struct encoder *x, struct worker *w, const struct piece *p, struct fault *fault)
 {
 	const struct tree *t = x->tree;
+	unsigned char *out = w->plain;
 	uint32_t dir = p->dir, entry = p->entry;
 	bool header = p->dir_header;
 	uint64_t at = 0;
@@ -185,7 +197,7 @@ static bool build_items(const struct encoder *x, const struct piece *p, unsigned
 	for (uint32_t i = 0; i < p->items; i++) {
 		at += layout_header(t, header, dir, entry, out + at);
 		if (!header && t->entries[entry].type == ENTRY_FILE) {
-			if (!put_content(x, entry, out + at, p->plain - at, fault))
+			if (!put_content(x, w, entry, out + at, p->plain - at, fault))
 				return false;
 			at += tar_padded(t->entries[entry].size);
 		}
@@ -200,9 +212,9 @@ static bool build_items(const struct encoder *x, const struct piece *p, unsigned
 }
 
 /* The plain bytes of a frame that goes on with a large file. */
-static bool build_rest(const struct encoder *x, const struct piece *p, unsigned char *out,
-                       struct fault *fault)
+static bool build_rest(const struct encoder *x, struct worker *w, const struct piece *p, struct fault *fault)
 {
+	unsigned char *out = w->plain;
 	uint64_t rest = x->tree->entries[p->entry].size - p->at;
 	size_t here = rest < p->plain ? (size_t)rest : p->plain;
 	int fd = open_entry(x, p->entry, fault);
@@ -211,6 +223,7 @@ static bool build_rest(const struct encoder *x, const struct piece *p, unsigned 
 		return false;
 	bool done = read_content(x, p->entry, fd, out, here, p->at, fault);
 	memset(out + here, 0, p->plain - here);
+	w->part = (struct part){out, here, p->at, p->entry};
 	return close_entry(x, p->entry, fd, fault) && done;
 }
 
@@ -244,9 +257,28 @@ static bool build_block(struct encoder *x, struct worker *w, const struct piece 
 	            &row->block_packed, fault);
 }
 
+/* A file that spans frames is read twice, and a mapping can change it in between without a trace in its
+ * times.
+ */
+static bool check_part(const struct encoder *x, const struct part *p, struct fault *fault)
+{
+	const struct tree_entry *e = &x->tree->entries[p->entry];
+	unsigned char hash[HASH_SIZE];
+
+	if (p->at == 0)
+		hash_begin(x->sum);
+	hash_add(x->sum, p->bytes, p->size);
+	if (p->at + p->size < e->size)
+		return true;
+	hash_end(x->sum, hash);
+	return memcmp(hash, e->hash, sizeof hash) == 0 || changed(x, p->entry, fault);
+}
+
 /* Append frame and block, which come in order. */
 static bool append(struct encoder *x, struct worker *w, const struct frame_row *row, struct fault *fault)
 {
+	if (w->part.size && !check_part(x, &w->part, fault))
+		return false;
 	if (!write_full(x->out->data, w->packed, row->packed, -1))
 		return fault_errno(fault, errno, x->options->output, "write temporary file");
 	x->out->data_size += row->packed;
@@ -290,7 +322,8 @@ static bool encode_frame(void *context, unsigned worker, uint32_t number, struct
 	if (!start_worker(x, w))
 		return no_memory(x, fault);
 	*row = (struct frame_row){.plain = p->plain, .entries = p->entries};
-	if (p->items ? !build_items(x, p, w->plain, fault) : !build_rest(x, p, w->plain, fault))
+	w->part.size = 0;
+	if (p->items ? !build_items(x, w, p, fault) : !build_rest(x, w, p, fault))
 		return false;
 	row->sum = hash64(w->plain, p->plain);
 	if (!pack(x, w, w->packed, ZSTD_compressBound((size_t)LAYOUT_MAX + TAR_END), w->plain, p->plain,
@@ -353,12 +386,13 @@ bool encode(struct encoded *out, struct tree *t, const struct layout *layout, co
             const char *tmp, struct fault *fault)
 {
 	struct encoder *x = calloc(1, sizeof *x);
+	struct hash_stream sum;
 	bool done = false;
 
 	*out = (struct encoded){.data = -1};
 	if (!x)
 		return fault_set(fault, EXIT_INTERNAL, t->path, "pack", "out of memory");
-	*x = (struct encoder){.tree = t, .layout = layout, .options = o, .out = out};
+	*x = (struct encoder){.tree = t, .layout = layout, .options = o, .out = out, .sum = &sum};
 	x->rows = calloc(layout->count, sizeof *x->rows);
 	out->data = open_nameless(tmp);
 	if (out->data < 0)

@@ -78,6 +78,13 @@ bool fault_errno(struct fault *fault, int errnum, const char *object, const char
 	return fault_set(fault, code_of(errnum), object, action, "%s", reason_of(errnum));
 }
 
+bool fault_missing(struct fault *fault, int errnum, const char *object, const char *action)
+{
+	if (code_of(errnum) == EXIT_VOLUME || errnum == EBADF || errnum == ENXIO)
+		return fault_set(fault, EXIT_BUNDLE, object, action, "%s", strerror(errnum));
+	return fault_errno(fault, errnum, object, action);
+}
+
 bool stop_check(struct fault *fault)
 {
 	int number = stop_requested();

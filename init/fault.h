@@ -36,6 +36,8 @@ bool fault_set(struct fault *fault, enum exit_code code, const char *object, con
 
 /* The same with the code and the reason that ERRNUM stands for. */
 bool fault_errno(struct fault *fault, int errnum, const char *object, const char *action);
+/* The same for a bundle: that there is none by its name says nothing of a volume. */
+bool fault_missing(struct fault *fault, int errnum, const char *object, const char *action);
 
 /* False, with FAULT set, when a signal asked to stop (stop.h). */
 bool stop_check(struct fault *fault);

@@ -164,7 +164,7 @@ static bool find_bundles(char ***paths, size_t *count, struct fault *fault)
 	close_fd(&fd);
 	*count = 0;
 	if (!done && errno != ENOENT)
-		return fault_errno(fault, errno, BUNDLE_DIR, "read directory");
+		return fault_missing(fault, errno, BUNDLE_DIR, "read directory");
 	/* One allocation: the pointers, then what they point to. */
 	size_t pointers = done ? (names.count + 1) * sizeof **paths : 0;
 	*paths = done ? malloc(pointers + names.count * (sizeof BUNDLE_DIR + NAME_LEN_MAX + 2)) : NULL;

@@ -20,14 +20,14 @@ struct metadata metadata_of_dir(const struct dir *dir)
 	return (struct metadata){dir->mode, dir->uid, dir->gid, dir->mtime, dir->nsec, dir->xattrs};
 }
 
-/* What a file system cannot hold it cuts off. Its steps may be smaller than the time they were taken from
- * says. */
+/* What a file system cannot hold it cuts off. Its steps may be smaller than the times that the kernel has set
+ * say: the root's (dest_open), and this one's. */
 static bool same_time(const struct dest *d, const struct stat *st, const struct metadata *m)
 {
 	long want = (long)m->nsec;
 	bool same = st->st_mtim.tv_nsec == want;
 
-	for (long step = 100; step <= d->step && !same; step *= 10)
+	for (long step = 100; step <= d->step && st->st_ctim.tv_nsec % step == 0 && !same; step *= 10)
 		same = st->st_mtim.tv_nsec == want - want % step;
 	return same && st->st_mtim.tv_sec == m->mtime;
 }

@@ -142,6 +142,17 @@ static void parent_of(const char *path, char *dir)
 	         slash ? path : ".");
 }
 
+/* Where the bundle goes when OUTPUT is a symbolic link, as /dev/stdout is: to the file that it leads to,
+ * which a rename shall not take the link for. Devices and pipes are left to write_special. The caller frees
+ * it. */
+static char *resolve(const char *output)
+{
+	struct stat st;
+	bool link =
+	    lstat(output, &st) == 0 && S_ISLNK(st.st_mode) && stat(output, &st) == 0 && S_ISREG(st.st_mode);
+	return link ? realpath(output, NULL) : strdup(output);
+}
+
 /* A device, a fifo or a terminal is written to, never replaced. */
 static bool write_special(const char *output, const struct encoded *e, struct fault *fault)
 {
@@ -267,20 +278,24 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	    .output = o->output ? o->output : "standard output",
 	    .threads = o->threads ? o->threads : workers_wanted(o->level),
 	};
-	if (o->output)
-		parent_of(o->output, tmp);
+	char *output = o->output ? resolve(o->output) : NULL;
+	if (output)
+		parent_of(output, tmp);
 	else
 		snprintf(tmp, sizeof tmp, "%s", dir && *dir ? dir : "/tmp");
 
-	bool done = load_ignore(&ignore, o, fault) && scan(&tree, o->source, &scanning, fault) &&
-	            layout_make(&layout, &tree, fault) &&
+	if (o->output && !output)
+		fault_errno(fault, errno, o->output, "open");
+	bool done = !fault->code && load_ignore(&ignore, o, fault) &&
+	            scan(&tree, o->source, &scanning, fault) && layout_make(&layout, &tree, fault) &&
 	            encode(&encoded, &tree, &layout, &encoding, tmp, fault) &&
-	            (o->output ? write_file(o->output, &encoded, mask, fault)
-	                       : write_bundle(STDOUT_FILENO, "standard output", &encoded, fault));
+	            (output ? write_file(output, &encoded, mask, fault)
+	                    : write_bundle(STDOUT_FILENO, "standard output", &encoded, fault));
 	if (done && !o->quiet) {
 		note_left_out(log, &tree);
 		summarize(o, log, &tree, &encoded, progress_seconds(&clock));
 	}
+	free(output);
 	encoded_free(&encoded);
 	layout_free(&layout);
 	tree_free(&tree);

@@ -75,12 +75,19 @@ void releases_choose(struct releases *r, unsigned count, const char *now, const 
 	}
 }
 
+const char *releases_newest(const struct releases *r)
+{
+	const char *id = NULL;
+
+	for (uint32_t i = r->names.count; i-- > 0 && !id;)
+		id = releases_id(r, i);
+	return id;
+}
+
 void releases_next(const struct releases *r, const char *id, char *out)
 {
-	unsigned long number = 0;
+	const char *newest = releases_newest(r);
+	unsigned long number = newest ? strtoul(newest - DIGITS - 1, NULL, 10) : 0;
 
-	for (uint32_t i = r->names.count; i-- > 0 && number == 0;)
-		if (releases_id(r, i))
-			number = strtoul(names_get(&r->names, i).s + PREFIX_LEN, NULL, 10);
 	snprintf(out, RELEASE_NAME_SIZE, "%s%010u-%.*s", prefix, (unsigned)number + 1, ID_LEN, id);
 }

@@ -35,6 +35,9 @@ bool releases_keep(const struct releases *releases, uint32_t from, const char *i
 /* The bundle's id in the name of number I, or NULL for what only looks like a release. */
 const char *releases_id(const struct releases *releases, uint32_t i);
 
+/* The id of the newest, or NULL. */
+const char *releases_newest(const struct releases *releases);
+
 /* The name, newer than all others, for bundle ID; RELEASE_NAME_SIZE bytes at OUT. */
 void releases_next(const struct releases *releases, const char *id, char *out);
 

@@ -233,8 +233,8 @@ static bool find_release(const struct releases *r, uint32_t number, struct state
 	if (!dir)
 		return state_past(s, names_get(&r->names, number).s, past, found, filled, fault);
 	struct state inner = {.dir = -1, .lock = -1, .tmp = -1, .journal = -1};
-	*found = id && dest_within(&tree, dir, id, false) && state_peek(&inner, &tree, &none) &&
-	         strcmp(inner.held.id, id) == 0;
+	*found = id && strcmp(id, s->held.id) != 0 && dest_within(&tree, dir, id, false) &&
+	         state_peek(&inner, &tree, &none) && strcmp(inner.held.id, id) == 0;
 	if (id)
 		dest_close(&tree);
 	if (*found) {

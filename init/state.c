@@ -444,6 +444,11 @@ static bool write_later(int fd, const unsigned char *head)
 	return true;
 }
 
+bool state_heal(struct state *s, struct fault *fault)
+{
+	return !s->exposed || fchmod(s->dir, 0700) == 0 || state_fault(s, fault, "", "set mode");
+}
+
 bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
@@ -461,8 +466,8 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 		return false;
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");
-	if (s->exposed && fchmod(s->dir, 0700) != 0)
-		return state_fault(s, fault, "", "set mode");
+	if (!state_heal(s, fault))
+		return false;
 	/* A journal that came back would claim what others put under its names since. */
 	if (!remove_pasts(s, fault) || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "", "sync");

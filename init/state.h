@@ -87,6 +87,8 @@ bool state_begin(struct state *state, const struct bundle *bundle, struct fault 
 bool state_drop(struct state *state, const struct bundle *bundle, struct fault *fault);
 /* After the last change: the volume holds BUNDLE. With SYNC everything is on disk when this returns. */
 bool state_commit(struct state *state, const struct bundle *bundle, bool sync, struct fault *fault);
+/* All is well again: .decant has its mode back, if others could write to it. state_commit does it. */
+bool state_heal(struct state *state, struct fault *fault);
 
 /* Make the empty file NAME in .decant if it is not there; remove it, if it is, or what else has its name. */
 bool state_mark(struct state *state, const char *name, struct fault *fault);

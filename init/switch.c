@@ -78,9 +78,7 @@ static void journal_of(char *name, const char *id)
 static bool stays(const struct switcher *w, const char *id)
 {
 	const struct releases *r = &w->state.releases;
-	bool is = strcmp(id, w->now) == 0 || (w->options->keep_releases > 0 && strcmp(id, w->before) == 0);
-
-	return is || releases_keep(r, 0, id);
+	return strcmp(id, w->now) == 0 || releases_keep(r, 0, id);
 }
 
 /* Remove what decant made in TREE. *EMPTY tells whether its root, without .decant, can go, too. */
@@ -144,7 +142,7 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 	return !gone || state_unmark(&w->state, journal, fault);
 }
 
-/* Remove the trees of fills that did not end. */
+/* Remove the trees of fills that did not end, and those whose removal did not. */
 static bool remove_unfinished(struct switcher *w, struct fault *fault)
 {
 	const struct state *s = &w->state;
@@ -157,10 +155,28 @@ static bool remove_unfinished(struct switcher *w, struct fault *fault)
 	return true;
 }
 
-/* The same before another one needs the room; but none at all when it is not known which tree readers use,
- * because somebody removed `current`, or led it elsewhere. */
+/* What `current` leads to has the newest record; if not, somebody has led it there by hand, or the fill that
+ * did was killed before it could say so. */
+static bool record_before(struct switcher *w, struct fault *fault)
+{
+	char name[RELEASE_NAME_SIZE];
+	struct state *s = &w->state;
+	const char *newest = releases_newest(&s->releases);
+
+	if (newest && strcmp(newest, w->before) == 0)
+		return true;
+	releases_next(&s->releases, w->before, name);
+	if (!state_mark(s, name, fault))
+		return false;
+	releases_free(&s->releases);
+	return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
+}
+
+/* Remove what is unfinished before another one needs the room; but nothing at all when it is not known which
+ * tree readers use, because somebody removed `current`, or led it elsewhere. */
 static bool make_room(struct switcher *w, struct fault *fault)
 {
+	struct releases *r = &w->state.releases;
 	struct dest tree;
 	bool known = id_valid(w->before) && dest_within(&tree, w->dest, w->before, false);
 
@@ -168,8 +184,8 @@ static bool make_room(struct switcher *w, struct fault *fault)
 		dest_close(&tree);
 	if (!known)
 		strcpy(w->before, "/");
-	memset(w->state.releases.kept, 1, w->state.releases.names.count);
-	return !known || remove_unfinished(w, fault);
+	memset(r->kept, 1, r->names.count);
+	return !known || (remove_unfinished(w, fault) && record_before(w, fault));
 }
 
 /* Remove the trees that do not stay, now that nobody is led to them. */
@@ -191,28 +207,18 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 		               !remove_tree(w, id, fault))
 			return false;
 	}
-	if (!id_valid(w->before)) /* make_room left them */
-		return remove_unfinished(w, fault);
-	if (strcmp(w->before, w->now) == 0)
-		return true;
-	journal_of(journal, w->before);
-	return stays(w, w->before) ? state_unmark(s, journal, fault) : remove_tree(w, w->before, fault);
+	return id_valid(w->before) || remove_unfinished(w, fault); /* make_room left them */
 }
 
-/* Lead `current` to the tree that is now complete. */
+/* Lead `current` to the tree that is now complete, and put that on record, by which it stays later on. */
 static bool flip(struct switcher *w, struct fault *fault)
 {
-	char name[RELEASE_NAME_SIZE], led[ID_SIZE];
+	char name[RELEASE_NAME_SIZE], journal[JOURNAL_LEN + ID_SIZE], led[ID_SIZE];
 	struct state *s = &w->state;
 
 	/* Once more, because somebody may have put something else in its place. */
 	if (!read_link(w->dest, led, fault))
 		return false;
-	if (w->options->keep_releases > 0 && id_valid(w->before) && strcmp(w->before, w->now) != 0) {
-		releases_next(&s->releases, w->before, name);
-		if (!state_mark(s, name, fault))
-			return false;
-	}
 	if (strcmp(led, w->now) != 0) {
 		if (symlinkat(w->now, s->tmp, LINK) != 0)
 			return state_fault(s, fault, "tmp/" LINK, "create");
@@ -220,6 +226,10 @@ static bool flip(struct switcher *w, struct fault *fault)
 			return fault_errno(fault, errno, w->dest->path, "switch " LINK);
 		log_note(w->log, w->dest->path, "switched");
 	}
+	journal_of(journal, w->now);
+	releases_next(&s->releases, w->now, name);
+	if (!dest_rename(s->dir, journal, s->dir, name))
+		return state_fault(s, fault, name, "create");
 	/* Also when the link was right: who made it may have been killed before this. */
 	return !w->options->sync || dest_sync(w->dest) || fault_errno(fault, errno, w->dest->path, "sync");
 }
@@ -254,9 +264,9 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
 	    read_link(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
 	    make_room(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
-		releases_choose(&s->releases, o->keep_releases, w.now, id_valid(w.before) ? w.before : NULL);
-		if (remove_old(&w, fault))
-			state_purge(s, fault);
+		releases_choose(&s->releases, o->keep_releases, w.now, NULL);
+		if (remove_old(&w, fault) && state_purge(s, fault))
+			state_heal(s, fault);
 	}
 	state_close(s);
 	return fault->code == EXIT_DONE;

@@ -3,8 +3,8 @@
  *   DIR/ID             the tree of bundle ID: a volume like any other, with a .decant of its own
  *   DIR/current        a symbolic link to the ID of the tree that readers shall see
  *   DIR/.decant        as in state.h, with the mark "switched", and instead of indexes these empty files:
- *     journal-ID         DIR/ID is being filled, or removed, or is what `current` leads to
- *     release-NUMBER-ID  DIR/ID is what it led to before, and stays; numbers rise (releases.h)
+ *     journal-ID         DIR/ID is being filled, or removed
+ *     release-NUMBER-ID  `current` leads to DIR/ID, or has led there, and it stays; numbers rise (releases.h)
  *
  * A tree has its record before it is made and until it is gone, so nothing that a killed fill made is
  * forgotten. `current` is changed by rename(2), when the tree is complete. A tree is removed as its own state

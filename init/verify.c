@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct verifier {
 	struct bundle *bundle;
 	struct dest *dest;
 	struct pool *pool;
+	atomic_bool folds; /* some directory ignores case */
 	struct worker workers[WORKERS_MAX];
 };
 
@@ -273,6 +275,8 @@ static bool verify_dir(const struct place *p, struct fault *fault)
 
 	if (fstat(p->fd, &st) != 0)
 		return failed(p, none, "stat", fault);
+	if (dest_folds_case(p->fd))
+		atomic_store(&p->v->folds, true);
 	if (p->dir != 0 || p->v->dest->root_is_ours) {
 		compare_metadata(p, none, &st, &meta);
 		if (!compare_xattrs(p, none, p->fd, dir.xattrs, fault))
@@ -351,9 +355,10 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)
 {
-	dest_look(v->dest);
-	return !v->dest->caseless || (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
-	                              write_lines(v, &v->workers[0], fault));
+	bool told = dest_look(v->dest); /* if not, no directory is known to tell names apart */
+	return (told && !v->dest->caseless && !v->folds) ||
+	       (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
+	        write_lines(v, &v->workers[0], fault));
 }
 
 bool verify_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,

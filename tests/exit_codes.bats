@@ -96,6 +96,27 @@ setup() {
 	says not-there.tar.zst "No such file"
 }
 
+@test "10: its name leads nowhere at all" {
+	ln -s loop loop
+	touch plain
+	local long
+	long=$(printf 'n%.0s' {1..300})
+	perl -e 'use IO::Socket::UNIX; IO::Socket::UNIX->new(Local => "socket", Listen => 1) or die'
+	for name in plain/b.tar.zst loop "$long" socket; do
+		for command in 'fill --dest v' 'verify --dest v' list info; do
+			# shellcheck disable=SC2086 # a command and its options
+			run -10 --separate-stderr "$decant" $command "$name"
+			says "decant: ${name:0:20}"
+			refute grep -q swapped <<<"$stderr"
+		done
+	done
+	# The directory that an image has bundles in.
+	unshare -m bash -c 'mount -t tmpfs none /opt && mkdir /opt/root && cp "$1" /opt/root/decant && echo x >/opt/root/bundle &&
+		exec chroot /opt/root /decant' - "$decant" 2>err || status=$?
+	[ "$status" -eq 10 ]
+	grep -q '^decant: /bundle: read directory: Not a directory$' err
+}
+
 @test "11: the volume is missing, a file, a link" {
 	run -11 --separate-stderr "$decant" fill --dest missing b.tar.zst
 	says missing

@@ -6,6 +6,16 @@ load helpers
 load inject
 load switch
 
+# All that .decant has are the records of these releases, from the oldest to the present one.
+records() { # N...
+	local n
+	[ "$(ls v/.decant | sed -E 's/^(release)-[0-9]{10}-/\1-/')" = "$(
+		echo lock
+		for n; do echo "release-$(id_of "$n")"; done
+		printf '%s\n' switched tmp
+	)" ]
+}
+
 @test "the first fill makes a tree and a relative link to it" {
 	to 1
 	holds 1
@@ -31,7 +41,7 @@ load switch
 	holds 5 4 3 2
 	to 1 --keep-releases 0
 	holds 1
-	[ "$(ls v/.decant)" = "$(printf '%s\n' "journal-$(id_of 1)" lock switched tmp)" ]
+	records 1
 }
 
 @test "the same bundle again changes nothing; a smaller number removes" {
@@ -81,8 +91,7 @@ load switch
 		to 1
 	done
 	holds 1 2
-	[ "$(find v/.decant -name 'release-*' | wc -l)" -eq 1 ]
-	[ "$(find v/.decant -name 'journal-*' | wc -l)" -eq 1 ]
+	records 2 1
 }
 
 @test "info tells the present tree and those that are kept" {
@@ -124,6 +133,45 @@ load switch
 	ln -s "$(id_of 2)" v/current
 	rm -r "v/$(id_of 2)"
 	run -11 "$decant" verify --switch --dest v "$share/r2.tar.zst"
+}
+
+# ---- links that others have changed ----------------------------------------------------------------
+
+@test "what current led to stays, where somebody has led it elsewhere since, or away" {
+	for n in 1 2; do to $n --keep-releases 5; done
+	ln -sfn "$(id_of 1)" v/current
+	# Whether the next fill fails or not.
+	head -c $(($(stat -c %s "$share/r3.tar.zst") - 40)) "$share/r3.tar.zst" >part.tar.zst
+	run -10 bash -c '"$0" fill --switch --keep-releases 5 --dest v - <part.tar.zst' "$decant"
+	shows 1
+	verify "$share/r2.tar.zst" "v/$(id_of 2)"
+	to 3 --keep-releases 5
+	holds 3 1 2
+	records 2 1 3
+	to 4 --keep-releases 2
+	holds 4 3 1
+	for link in '' "$PWD/v/$(id_of 4)" "$(id_of 4)/" "./$(id_of 4)" elsewhere; do
+		rm v/current
+		[ -z "$link" ] || ln -s "$link" v/current
+		to 5 --keep-releases 1
+		holds 5 4
+		to 4
+		holds 4 5
+	done
+}
+
+@test "a directory of trees that a kubelet opened to a group is closed again" {
+	to 1
+	chgrp -R -h 7777 v
+	find v -type d -exec chmod ug+rwx,g+s {} +
+	find v -type f -exec chmod ug+rw {} +
+	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >part.tar.zst
+	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
+	[ "$(stat -c %a v/.decant)" = 1700 ]
+	to 2
+	[ "$(stat -c %a v/.decant)" = 700 ]
+	to 3
+	holds 3 2
 }
 
 # ---- strangers ----------------------------------------------------------------------------------
@@ -181,7 +229,7 @@ load switch
 	shows 4
 	[ "$(readlink "v/$(id_of 1)")" = ../outside ]
 	[ "$(cat "v/$(id_of 2)" outside/file)" = "$(printf 'file\noutside')" ]
-	[ "$(ls v/.decant)" = "$(printf '%s\n' "journal-$(id_of 4)" lock switched tmp)" ]
+	records 4
 }
 
 @test "what only looks like a record counts as none" {
@@ -194,7 +242,7 @@ load switch
 	: >v/.decant/journal-cccccccccccccccccccccccccccccccc
 	to 3
 	holds 3 2
-	[ "$(find v/.decant -name 'release-*' | wc -l)" -eq 1 ]
+	[ "$(find v/.decant -name 'release-*' | wc -l)" -eq 2 ]
 }
 
 @test "directories that their owner must not write are filled and removed, by root and by others" {

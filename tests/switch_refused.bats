@@ -200,9 +200,9 @@ refused() { # WORD...
 	ln -s "$(id_of 5)" v/current
 	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
 	verify "$share/r1.tar.zst" "v/$(id_of 1)"
-	# The one that ends removes what is not needed any more.
+	# The one that ends removes what is not needed any more, which is not what current led to.
 	to 3
-	holds 3
+	holds 3 1
 }
 
 @test "10: a bundle that needs --setid leaves nothing behind" {

@@ -111,6 +111,27 @@ refused_for_case() { # BUNDLE [OPTION...]
 	done
 }
 
+@test "a volume that ignores case is told from others by verify where .decant is not there, too" {
+	mount_caseless v
+	small_tree one
+	echo same | tee one/css/NAME one/css/name one/READ
+	touch -d @1000000000 one/css/NAME one/css/name one/READ
+	pack one one.tar.zst
+	small_tree v
+	echo same | tee v/css/name v/read
+	touch -d @1000000000 v/css/name v/read
+	chmod 755 v
+	touch -r one v
+	touch -r one/css v/css
+	[[ ! -e v/.decant ]]
+	run -16 --separate-stderr "$decant" verify --dest v one.tar.zst
+	[[ $output == *"missing: READ: the volume ignores case"* && $output == *"missing: css/NAME: "* ]]
+	[[ $(wc -l <<<"$output") -eq 2 ]]
+	cp -a v/. two
+	pack two two.tar.zst
+	verify two.tar.zst v --extra
+}
+
 # FILE SYSTEM on v, and what a refill and a verify make of it.
 keeps_coarse_times() {
 	"$maketree" --plain 300 tree
@@ -362,4 +383,13 @@ keeps_coarse_times() {
 		[[ $output == "decant: v"*": open: this directory alone ignores the case of names" ]]
 	done
 	fill t.tar.zst v
+	# verify then asks all directories for their names, and finds nothing wrong with them.
+	for when in 2 3 4; do
+		run -0 strace -f -qq -o trace -e trace=ioctl,getdents64 \
+			-e inject=ioctl:retval=0:poke_exit=@arg3=00000040:when=$when \
+			"$decant" verify --threads 1 --dest v t.tar.zst
+		[[ $(grep -c 'getdents64.* = 0$' trace) -eq 3 ]]
+	done
+	strace -f -qq -o trace -e trace=ioctl,getdents64 "$decant" verify --threads 1 --dest v t.tar.zst
+	refute grep -q getdents64 trace
 }

@@ -287,6 +287,36 @@ START_TEST(what_differs_is_told)
 }
 END_TEST
 
+START_TEST(a_time_that_is_cut_off_is_right_only_where_the_kernels_own_times_are)
+{
+	static const struct {
+		long step, mtime, ctime;
+		bool right;
+	} rows[] = {
+	    {1, 123456700, 0, false},
+	    {100, 123456700, 0, true},
+	    {100, 123456700, 987654300, true},
+	    {100, 123456700, 987654301, false},
+	    {100, 123456000, 0, false},
+	    {1000000, 123000000, 987000000, true},
+	    {1000000, 123456000, 987000000, true},
+	    {1000000, 123000000, 987650000, false},
+	    {1000000, 123456000, 987654000, true},
+	    {1000000000, 0, 0, true},
+	    {1000000000, 0, 500000000, false},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct dest d = {.owners = true, .step = rows[i].step};
+		struct stat st = {.st_mode = S_IFREG | 0640,
+		                  .st_mtim = {1234567890, rows[i].mtime},
+		                  .st_ctim = {1700000000, rows[i].ctime}};
+		unsigned want = rows[i].right ? 0 : DIFFERS_TIME;
+		ck_assert_msg(dest_differs(&d, &st, &wanted) == want, "row %zu", i);
+	}
+}
+END_TEST
+
 START_TEST(a_file_is_brought_to_its_metadata)
 {
 	static const uint32_t modes[] = {0640, 04755, 02750, 0};
@@ -486,6 +516,7 @@ int main(void)
 	    a_new_file_takes_no_name_that_is_there,
 	    files_get_their_metadata_whatever_the_directory_is_used_to,
 	    what_differs_is_told,
+	    a_time_that_is_cut_off_is_right_only_where_the_kernels_own_times_are,
 	    a_file_is_brought_to_its_metadata,
 	    a_symbolic_link_gets_its_target_owner_and_time,
 	    windows_of_zeros_become_holes,
