@@ -160,6 +160,19 @@ records() { # N...
 	done
 }
 
+@test "what current leads to stays, where the fill that led it there was killed before it could say so" {
+	to 1
+	mv v/.decant/release-*-"$(id_of 1)" v/.decant/journal-"$(id_of 1)"
+	head -c $(($(stat -c %s "$share/r2.tar.zst") - 40)) "$share/r2.tar.zst" >part.tar.zst
+	run -10 bash -c '"$0" fill --switch --dest v - <part.tar.zst' "$decant"
+	shows 1
+	to 3
+	holds 3 1
+	to 4
+	holds 4 3
+	records 3 4
+}
+
 @test "a directory of trees that a kubelet opened to a group is closed again" {
 	to 1
 	chgrp -R -h 7777 v
