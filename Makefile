@@ -55,6 +55,8 @@ $(OBJ)/hash.o: private cflags += -O2
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
 # Code and constants share pages: 8 KiB less. Nobody unwinds.
 ldflags += -Wl,-z,noseparate-code -Wl,--no-eh-frame-hdr
+# A program below 1 MiB reaches all of itself by one instruction.
+cflags += $(if $(filter aarch64,$(ARCH)),-mcmodel=tiny)
 # gcc has this on against an erratum of Cortex-A53; below 1 MiB it needs no veneers, and the page they come in.
 ldflags += $(if $(filter aarch64,$(ARCH)),-Wl$(comma)--fix-cortex-a53-843419=adr)
 endif

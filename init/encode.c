@@ -69,17 +69,16 @@ static bool changed(const struct encoder *x, uint32_t entry, struct fault *fault
 	return entry_fault(x, entry, EXIT_IO, "read", "changed while it was read", fault);
 }
 
-static int open_entry(const struct encoder *x, uint32_t entry, struct fault *fault)
+enum { READING = O_RDONLY | O_NONBLOCK | O_NOCTTY };
+
+static int open_entry(const struct encoder *x, uint32_t entry, int flags, struct fault *fault)
 {
 	const struct node *node = &x->tree->entries[entry].node;
 	char path[PATH_LEN_MAX + 1];
 
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	tree_path(x->tree, node->parent, node->name, path);
-	int fd = open_beneath(x->tree->root, path, flags, 0);
-	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-		fd = openat(x->tree->root, path, flags);
-	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == EXDEV))
+	int fd = tree_open(x->tree, path, flags);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV))
 		changed(x, entry, fault);
 	else if (fd < 0)
 		entry_fault(x, entry, EXIT_IO, "open", NULL, fault);
@@ -166,13 +165,13 @@ static bool put_content(const struct encoder *x, struct worker *w, uint32_t entr
 	bool whole = e->size <= room;
 	size_t here = (size_t)(whole ? e->size : room);
 
-	if (e->size == 0) {
-		describe(e, out);
-		return true;
-	}
-	int fd = open_entry(x, entry, fault);
+	int fd = open_entry(x, entry, e->size ? READING : O_PATH, fault);
 	if (fd < 0)
 		return false;
+	if (e->size == 0) {
+		describe(e, out);
+		return close_entry(x, entry, fd, fault);
+	}
 	/* The buffer holds the pieces of a large file before it holds the beginning. */
 	bool done = (whole || describe_large(x, entry, fd, out, fault)) &&
 	            read_content(x, entry, fd, out, here, 0, fault);
@@ -217,7 +216,7 @@ static bool build_rest(const struct encoder *x, struct worker *w, const struct p
 	unsigned char *out = w->plain;
 	uint64_t rest = x->tree->entries[p->entry].size - p->at;
 	size_t here = rest < p->plain ? (size_t)rest : p->plain;
-	int fd = open_entry(x, p->entry, fault);
+	int fd = open_entry(x, p->entry, READING, fault);
 
 	if (fd < 0)
 		return false;

@@ -19,7 +19,7 @@ static bool look_fresh(struct fill *f, struct fault *fault)
 	f->fresh = !f->state.has_held && f->state.journals.count == 0 && f->state.releases.names.count == 0;
 	if (!f->fresh)
 		return true;
-	if (!names_read(f->dest->root, &names))
+	if (!names_some(f->dest->root, &names))
 		return fault_errno(fault, errno, f->dest->path, "read directory");
 	for (uint32_t i = 0; i < names.count; i++) {
 		struct text name = names_get(&names, i);

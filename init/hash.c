@@ -7,10 +7,17 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct hash_stream), "the stream's state has grown");
+_Static_assert(sizeof(XXH3_state_t) + _Alignof(XXH3_state_t) - 1 <= sizeof(struct hash_stream),
+               "the stream's state has grown");
 
 #define TEXT_OF(number) #number
 #define VERSION_TEXT(major, minor, release) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(release)
+
+static XXH3_state_t *state_of(struct hash_stream *stream)
+{
+	size_t past = (uintptr_t)stream->opaque % _Alignof(XXH3_state_t);
+	return (XXH3_state_t *)(void *)(stream->opaque + (past ? _Alignof(XXH3_state_t) - past : 0));
+}
 
 uint64_t hash64(const void *data, size_t size)
 {
@@ -20,7 +27,7 @@ uint64_t hash64(const void *data, size_t size)
 /* One copy of a large function, and without the half of it that is for seeds: nothing here has one. */
 __attribute__((noinline)) static XXH128_hash_t digest(struct hash_stream *stream)
 {
-	const XXH3_state_t *state = (const XXH3_state_t *)(const void *)stream->opaque;
+	const XXH3_state_t *state = state_of(stream);
 	if (state->seed != 0)
 		__builtin_unreachable();
 	return XXH3_128bits_digest(state);
@@ -38,8 +45,7 @@ void seal_begin(struct hash_seal *seal)
 		random[16] = (unsigned char)i;
 		hash128(random, sizeof random, seal->secret + (size_t)i * HASH_SIZE);
 	}
-	XXH3_128bits_reset_withSecret((XXH3_state_t *)(void *)seal->stream.opaque, seal->secret,
-	                              sizeof seal->secret);
+	XXH3_128bits_reset_withSecret(state_of(&seal->stream), seal->secret, sizeof seal->secret);
 }
 
 void seal_add(struct hash_seal *seal, const void *data, size_t size)
@@ -70,12 +76,12 @@ void hash128(const void *data, size_t size, unsigned char *out)
 
 void hash_begin(struct hash_stream *stream)
 {
-	XXH3_128bits_reset((XXH3_state_t *)(void *)stream->opaque);
+	XXH3_128bits_reset(state_of(stream));
 }
 
 void hash_add(struct hash_stream *stream, const void *data, size_t size)
 {
-	XXH3_128bits_update((XXH3_state_t *)(void *)stream->opaque, data, size);
+	XXH3_128bits_update(state_of(stream), data, size);
 }
 
 void hash_end(struct hash_stream *stream, unsigned char *out)

@@ -11,9 +11,10 @@
 uint64_t hash64(const void *data, size_t size);
 void hash128(const void *data, size_t size, unsigned char *out);
 
-/* XXH3-128 of data that comes in pieces. */
+/* XXH3-128 of data that comes in pieces. It may stand anywhere, but not be moved: what xxHash wants at a
+ * multiple of 64 begins at the first one. */
 struct hash_stream {
-	_Alignas(64) unsigned char opaque[576];
+	unsigned char opaque[576 + 63];
 };
 void hash_begin(struct hash_stream *stream);
 void hash_add(struct hash_stream *stream, const void *data, size_t size);

@@ -32,12 +32,13 @@ static bool same_time(const struct dest *d, const struct stat *st, const struct 
 	return same && st->st_mtim.tv_sec == m->mtime;
 }
 
-unsigned dest_differs(const struct dest *d, const struct stat *st, const struct metadata *m)
+unsigned dest_differs(const struct dest *d, int fd, const struct stat *st, const struct metadata *m)
 {
 	unsigned bits = 0;
 	if (!S_ISLNK(st->st_mode) && (st->st_mode & MODE_MASK) != m->mode)
 		bits |= DIFFERS_MODE;
-	if (d->owners && (st->st_uid != m->uid || st->st_gid != m->gid))
+	if (d->owners &&
+	    (st->st_uid != m->uid || st->st_gid != m->gid || (fd >= 0 && !dest_owner_is(d, fd, st))))
 		bits |= DIFFERS_OWNER;
 	if (!same_time(d, st, m))
 		bits |= DIFFERS_TIME;
@@ -132,7 +133,7 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
                 const char **action)
 {
-	unsigned bits = dest_differs(d, st, m);
+	unsigned bits = dest_differs(d, fd, st, m);
 
 	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
 		bits |= DIFFERS_MODE;
@@ -180,7 +181,7 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	st = (struct stat){
 	    .st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
 	*action = "set owner";
-	if ((dest_differs(d, &st, m) & DIFFERS_OWNER) &&
+	if ((dest_differs(d, -1, &st, m) & DIFFERS_OWNER) &&
 	    !owned(fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW)))
 		return false;
 	*action = "set time";

@@ -22,9 +22,9 @@ struct metadata metadata_of_entry(const struct entry *entry);
 struct metadata metadata_of_dir(const struct dir *dir);
 
 /* What differs between what ST says and what META wants: bits, 0 when nothing does. Owners count only
- * where DEST applies them, modes not for symbolic links. */
+ * where DEST applies them, modes not for symbolic links. FD is what ST describes, open, or -1. */
 enum { DIFFERS_MODE = 1, DIFFERS_OWNER = 2, DIFFERS_TIME = 4 };
-unsigned dest_differs(const struct dest *dest, const struct stat *st, const struct metadata *meta);
+unsigned dest_differs(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta);
 
 /* New files made by this process in one directory get an owner and perhaps a mode that depend on the
  * directory (setgid, default ACL, mount options). This is learnt from the first file, so that the others

@@ -41,7 +41,7 @@ static int compare_at(const void *a, const void *b, void *bytes)
 	return strcmp(x, y); /* unsigned bytes, a prefix first: the order of name_compare */
 }
 
-bool names_read(int dir, struct names *list)
+static bool read_most(int dir, struct names *list, uint32_t most)
 {
 	memset(list, 0, sizeof *list);
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -52,23 +52,21 @@ bool names_read(int dir, struct names *list)
 		errno = error;
 		return false;
 	}
-	for (;;) {
+	int error = 0;
+	while (list->count < most && !error) {
 		errno = 0;
 		struct dirent *item = readdir(stream);
-		if (!item)
+		if (!item) {
+			error = errno;
 			break;
+		}
 		if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
 			continue;
-		if (strlen(item->d_name) > NAME_LEN_MAX) { /* FUSE and vfat have such */
-			errno = ENAMETOOLONG;
-			break;
-		}
-		if (!names_add(list, item->d_name)) {
-			errno = ENOMEM;
-			break;
-		}
+		if (strlen(item->d_name) > NAME_LEN_MAX) /* FUSE and vfat have such */
+			error = ENAMETOOLONG;
+		else if (!names_add(list, item->d_name))
+			error = ENOMEM;
 	}
-	int error = errno;
 	closedir(stream);
 	if (error) {
 		names_free(list);
@@ -78,6 +76,16 @@ bool names_read(int dir, struct names *list)
 	if (list->count)
 		qsort_r(list->at, list->count, sizeof *list->at, compare_at, list->bytes);
 	return true;
+}
+
+bool names_read(int dir, struct names *list)
+{
+	return read_most(dir, list, UINT32_MAX);
+}
+
+bool names_some(int dir, struct names *list)
+{
+	return read_most(dir, list, NAMES_SOME);
 }
 
 void names_free(struct names *list)

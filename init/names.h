@@ -16,6 +16,10 @@ struct names {
 	uint32_t count, at_room;
 };
 bool names_read(int dir, struct names *list);
+/* The same for NAMES_SOME of them at the most: for directories of which somebody else decides how many are
+ * there. */
+enum { NAMES_SOME = 4096 };
+bool names_some(int dir, struct names *list);
 void names_free(struct names *list);
 struct text names_get(const struct names *list, uint32_t i);
 

@@ -96,7 +96,7 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 			                 "this directory alone ignores the case of names");
 		}
 		p->untouched[place->dir] = is_untouched(p, &st);
-		bool right = dest_differs(p->dest, &st, &meta) == 0 &&
+		bool right = dest_differs(p->dest, place->fd, &st, &meta) == 0 &&
 		             ((p->same && is_untouched(p, &st)) || xattrs_match(place->fd, dir.xattrs));
 		if (place->dir == 0 && !p->dest->root_is_ours)
 			right = true;
@@ -133,7 +133,7 @@ static bool is_as_held(const struct planner *p, const struct place *place, const
                        const struct stat *st)
 {
 	struct metadata meta = metadata_of_entry(held);
-	return is_untouched(p, st) && p->untouched[place->dir] && dest_differs(p->dest, st, &meta) == 0;
+	return is_untouched(p, st) && p->untouched[place->dir] && dest_differs(p->dest, -1, st, &meta) == 0;
 }
 
 /* Does E give whoever runs it rights? */
@@ -172,7 +172,7 @@ int plan_open(const struct dest *d, int dir, const char *name, const struct entr
 		return -1;
 	/* What is somebody else's cannot be amended without the right to. */
 	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && (uint64_t)st->st_size == e->size &&
-	    !((*differs = dest_differs(d, st, &meta)) & DIFFERS_OWNER) &&
+	    !((*differs = dest_differs(d, fd, st, &meta)) & DIFFERS_OWNER) &&
 	    (!*differs || d->amends || st->st_uid == geteuid()) && xattrs_match(fd, e->xattrs))
 		return fd;
 	close(fd);
@@ -215,10 +215,10 @@ static enum action judge_file(const struct planner *p, struct worker *w, const s
 			return ACTION_REPLACE;
 		return spans_frames ? judge_large(p, w, place, name, number, e) : ACTION_CHECK;
 	}
-	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, st, &meta))
+	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, -1, st, &meta))
 		return ACTION_KEEP;
 	/* One that its owner may neither read nor write cannot be opened to be amended. */
-	if (privileged || (dest_differs(p->dest, st, &meta) & DIFFERS_OWNER) ||
+	if (privileged || (dest_differs(p->dest, -1, st, &meta) & DIFFERS_OWNER) ||
 	    (!(st->st_mode & 0600) && !p->dest->overrides))
 		return ACTION_REPLACE;
 	return held->xattrs.len && !same_text(held->xattrs, e->xattrs)
@@ -241,7 +241,7 @@ static enum action judge_symlink(const struct planner *p, const struct place *pl
 			return ACTION_REPLACE;
 	}
 	/* It has no descriptor by which to amend it safely. */
-	return dest_differs(p->dest, st, &meta) ? ACTION_REPLACE : ACTION_KEEP;
+	return dest_differs(p->dest, -1, st, &meta) ? ACTION_REPLACE : ACTION_KEEP;
 }
 
 /* A hard link is right when it and the entry that it equals are one file. */

@@ -130,9 +130,7 @@ static bool finish(struct pourer *p, struct worker *w, uint32_t dir, const struc
 static struct large *large_open(struct pourer *p, uint32_t number, uint32_t dir, const struct entry *e,
                                 int fd, struct fault *fault)
 {
-	struct large *l;
-	size_t size = sizeof *l + e->name.len + e->xattrs.len;
-	l = aligned_alloc(_Alignof(struct large), size + -size % _Alignof(struct large));
+	struct large *l = malloc(sizeof *l + e->name.len + e->xattrs.len);
 	if (!l) {
 		close(fd);
 		fault_set(fault, EXIT_INTERNAL, p->fill->dest->path, "write", "out of memory");

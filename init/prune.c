@@ -26,13 +26,29 @@ static bool failed(const struct pruner *p, uint32_t dir, struct text name, const
 	return dest_fault(p->fill->dest, &p->past->catalog, dir, name, action, fault);
 }
 
+/* Could the group that can write the index of PAST have removed names from directory NUMBER, open as FD? */
+static bool group_may(const struct pruner *p, uint32_t number, int fd)
+{
+	char path[PATH_LEN_MAX + 1];
+	bool may = state_group_may(&p->fill->state, fd);
+
+	while (may && number != 0) {
+		number = catalog_dir(&p->past->catalog, number).parent;
+		catalog_path(&p->past->catalog, number, path);
+		int above = dest_dir(p->fill->dest, path, O_PATH);
+		may = above >= 0 && state_group_enters(&p->fill->state, above);
+		close_fd(&above);
+	}
+	return may;
+}
+
 /* *GONE: what is there now, if anything, is not the release's. Neither is what is mounted there. */
 static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 {
 	char path[PATH_LEN_MAX + 1];
 	catalog_path(&p->past->catalog, number, path);
 	int fd = dest_dir(p->fill->dest, path, O_PATH);
-	if (fd >= 0 && p->past->shared && !state_group_may(&p->fill->state, fd)) {
+	if (fd >= 0 && p->past->shared && !group_may(p, number, fd)) {
 		close_fd(&fd);
 		errno = ENOENT;
 	}

@@ -146,10 +146,13 @@ static bool read_xattrs(struct scanner *s, struct node *node, const char *path, 
 	return true;
 }
 
+/* Is FD what ST was found for, and unchanged since then? The number of an inode that is gone is given to
+ * another one, perhaps outside the tree; its ctime is not. */
 static bool is_same(int fd, const struct stat *st)
 {
 	struct stat now;
-	return fstat(fd, &now) == 0 && now.st_ino == st->st_ino && now.st_dev == st->st_dev;
+	return fstat(fd, &now) == 0 && now.st_ino == st->st_ino && now.st_dev == st->st_dev &&
+	       now.st_ctim.tv_sec == st->st_ctim.tv_sec && now.st_ctim.tv_nsec == st->st_ctim.tv_nsec;
 }
 
 /* Those of file NAME of directory DIR, which ST was found for. */
@@ -382,6 +385,15 @@ static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct 
 	return true;
 }
 
+/* A directory that changes while it is read may tell a name twice. */
+static bool all_differ(const struct names *names)
+{
+	for (uint32_t i = 1; i < names->count; i++)
+		if (strcmp(names_get(names, i - 1).s, names_get(names, i).s) == 0)
+			return false;
+	return true;
+}
+
 static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *st,
                      struct fault *fault)
 {
@@ -391,10 +403,12 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 
 	if (!stop_check(fault))
 		return false;
-	int fd = openat(s->tree->root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || !names_read(fd, &names)) {
+	int fd = tree_open(s->tree, *path ? path : ".", O_RDONLY | O_DIRECTORY);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV)) {
+		changed(s, path, fault);
+	} else if (fd < 0 || !names_read(fd, &names)) {
 		failed(s, path, "read directory", fault);
-	} else if (!is_same(fd, st)) {
+	} else if (!is_same(fd, st) || !all_differ(&names)) {
 		changed(s, path, fault);
 	} else if (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault)) {
 		stats = malloc(((size_t)names.count + 1) * sizeof *stats);

@@ -41,9 +41,11 @@ static void init(struct state *s, const struct dest *dest)
 	    .dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1, .group = (gid_t)-1};
 }
 
-bool state_private(const struct stat *st)
+/* FD, which ST describes, was written by this user or by root, and nobody else can write it. */
+static bool is_private(const struct state *s, int fd, const struct stat *st)
 {
-	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0;
+	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0 &&
+	       dest_owner_is(s->dest, fd, st);
 }
 
 static bool refuse_shared(const struct state *s, struct fault *fault, const char *name)
@@ -66,7 +68,7 @@ static bool open_dir(struct state *s, struct fault *fault)
 	 * Its sticky bit says so until a fill has ended. */
 	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->dir, 01700) == 0)
 		st.st_mode = 01700;
-	if (!state_private(&st))
+	if (!is_private(s, s->dir, &st))
 		return refuse_shared(s, fault, "");
 	s->exposed = st.st_mode & S_ISVTX;
 	if (fstat(s->dest->root, &st) != 0)
@@ -135,14 +137,22 @@ void state_close(struct state *s)
 bool state_group_may(const struct state *s, int dir)
 {
 	struct stat st;
-	return fstat(dir, &st) == 0 && st.st_gid == s->group && (st.st_mode & (S_IWGRP | S_ISVTX)) == S_IWGRP;
+	return fstat(dir, &st) == 0 && st.st_gid == s->group &&
+	       (st.st_mode & (S_IWGRP | S_IXGRP | S_ISVTX)) == (S_IWGRP | S_IXGRP);
+}
+
+bool state_group_enters(const struct state *s, int dir)
+{
+	struct stat st;
+	return fstat(dir, &st) == 0 &&
+	       ((st.st_mode & S_IXOTH) || (st.st_gid == s->group && (st.st_mode & S_IXGRP)));
 }
 
 /* Who may remove a file by hand may do so by its name in .decant. */
-static bool may_name(const struct state *s, const struct stat *st)
+static bool may_name(const struct state *s, int fd, const struct stat *st)
 {
-	return state_private(st) ||
-	       (st->st_uid == geteuid() && !(st->st_mode & S_IWOTH) && st->st_gid == s->group);
+	return is_private(s, fd, st) || (st->st_uid == geteuid() && !(st->st_mode & S_IWOTH) &&
+	                                 st->st_gid == s->group && dest_owner_is(s->dest, fd, st));
 }
 
 /* Is what ST describes a plain file, and HEAD the head of a state? */
@@ -173,12 +183,12 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		close(fd);
 		return false;
 	}
-	if (!may_name(s, st) || !is_whole(st, head)) {
+	if (!may_name(s, fd, st) || !is_whole(st, head)) {
 		close(fd);
 		return false;
 	}
 	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner)) {
-		b->shared = !state_private(st);
+		b->shared = st->st_mode & 022;
 		return true;
 	}
 	if (inner.code != EXIT_BUNDLE)
@@ -203,7 +213,7 @@ static bool load_held(struct state *s, struct fault *fault)
 	 * clock that wrote the head need not be the file system's. */
 	if (s->filled < INT64_MAX - 2 && s->changed.tv_sec > s->filled + 2)
 		s->changed = (struct timespec){.tv_sec = s->filled + 2};
-	s->trusted = !s->exposed && state_private(&st) && (get16(head + STATE_FLAGS) & STATE_DONE) &&
+	s->trusted = !s->exposed && !s->held.shared && (get16(head + STATE_FLAGS) & STATE_DONE) &&
 	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
 	                            memcmp(boot, head + STATE_BOOT, sizeof unknown) == 0));
 	return true;
@@ -301,7 +311,7 @@ bool state_clear(struct state *s, struct fault *fault)
 	/* Ours, but open to others: not any more. */
 	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
 		st.st_mode &= ~(mode_t)022;
-	return state_private(&st) ? state_purge(s, fault) : refuse_shared(s, fault, "/tmp");
+	return is_private(s, s->tmp, &st) ? state_purge(s, fault) : refuse_shared(s, fault, "/tmp");
 }
 
 bool state_switched(const struct state *s, bool *is, struct fault *fault)
@@ -326,8 +336,9 @@ void state_resume(struct state *s, const struct bundle *b)
 		journal_name(name, sizeof name, b->id);
 	s->journal = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	s->resumed = s->journal >= 0 && fstat(s->journal, &st) == 0 &&
-	             read_full(s->journal, head, STATE_SIZE, 0) == STATE_SIZE && state_private(&st) &&
-	             is_whole(&st, head) && bundle_index_is(b, s->journal, STATE_SIZE);
+	             read_full(s->journal, head, STATE_SIZE, 0) == STATE_SIZE &&
+	             is_private(s, s->journal, &st) && is_whole(&st, head) &&
+	             bundle_index_is(b, s->journal, STATE_SIZE);
 	if (!s->resumed)
 		close_fd(&s->journal);
 }
@@ -390,7 +401,16 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 
 bool state_mark(struct state *s, const char *name, struct fault *fault)
 {
-	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST) {
+		if (fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			return true;
+		/* Somebody planted something else. */
+		if (state_discard(s, s->dir, name))
+			fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
 	return (fd >= 0 && close_fd(&fd)) || state_fault(s, fault, name, "create");
 }
 

@@ -94,11 +94,11 @@ bool state_heal(struct state *state, struct fault *fault);
 bool state_mark(struct state *state, const char *name, struct fault *fault);
 bool state_unmark(struct state *state, const char *name, struct fault *fault);
 
-/* What ST describes was written by this user or by root, and nobody else can write it. */
-bool state_private(const struct stat *st);
 /* May members of the group that may write to the volume's root remove names from directory DIR? No more may
  * they by the names in an index that they can write. */
 bool state_group_may(const struct state *state, int dir);
+/* May they enter DIR, to come to one below it? */
+bool state_group_enters(const struct state *state, int dir);
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
 bool state_fault(const struct state *state, struct fault *fault, const char *name, const char *action);
 

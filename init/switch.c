@@ -44,6 +44,29 @@ static bool read_link(const struct dest *d, char *id, struct fault *fault)
 	return true;
 }
 
+/* The same where the link leads to a tree of D by some other way, as ID/ or from the top: somebody has made
+ * it by hand, and readers go by it. */
+static bool read_before(const struct dest *d, char *id, struct fault *fault)
+{
+	char text[PATH_LEN_MAX + 1];
+	struct stat led, tree;
+
+	if (!read_link(d, id, fault) || id_valid(id))
+		return fault->code == EXIT_DONE;
+	ssize_t n = readlinkat(d->root, LINK, text, sizeof text);
+	while (n > 0 && text[n - 1] == '/')
+		n--;
+	if (n < ID_SIZE - 1 || n == sizeof text)
+		return true;
+	text[n] = '\0';
+	const char *last = text + n - (ID_SIZE - 1);
+	if (id_valid(last) && fstatat(d->root, LINK, &led, 0) == 0 &&
+	    fstatat(d->root, last, &tree, AT_SYMLINK_NOFOLLOW) == 0 && led.st_ino == tree.st_ino &&
+	    led.st_dev == tree.st_dev)
+		memcpy(id, last, ID_SIZE);
+	return true;
+}
+
 /* A directory that a fill without --switch has used is not for trees. */
 static bool claim(struct switcher *w, struct fault *fault)
 {
@@ -134,7 +157,8 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 	}
 	dest_close(&tree);
 	/* EXIT_SPACE: on a full disk a tree without .decant cannot be locked, but others after it may go. */
-	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION || fault->code == EXIT_SPACE)
+	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION || fault->code == EXIT_SPACE ||
+	    fault->code == EXIT_LOCKED)
 		return pass_over(w, fault);
 	if (fault->code)
 		return false;
@@ -202,8 +226,9 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 		if (!stay) /* From here on it counts as unfinished. */
 			journal_of(journal, id);
 		if (stay ? !state_unmark(s, name, fault)
-		         : !(dest_rename(s->dir, name, s->dir, journal) ||
-		             state_fault(s, fault, name, "rename")) ||
+		         : !state_unmark(s, journal, fault) ||
+		               !(dest_rename(s->dir, name, s->dir, journal) ||
+		                 state_fault(s, fault, name, "rename")) ||
 		               !remove_tree(w, id, fault))
 			return false;
 	}
@@ -262,7 +287,7 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	if (!fill_allowed(o, b, fault) || !read_link(dest, w.before, fault))
 		return false;
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
-	    read_link(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
+	    read_before(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
 	    make_room(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
 		releases_choose(&s->releases, o->keep_releases, w.now, NULL);
 		if (remove_old(&w, fault) && state_purge(s, fault))

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "io.h"
@@ -14,15 +15,18 @@ enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000 };
 bool state_discard(struct state *s, int dir, const char *name)
 {
 	char to[32];
+	int into = s->tmp;
 	/* A name is taken when somebody plants it, or when a purge that did not end left it; the next one
 	 * will do. Each number is tried once. */
 	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
 		snprintf(to, sizeof to, "trash-%u", s->discarded++);
-		if (dest_rename(dir, name, s->tmp, to))
+		if (dest_rename(dir, name, into, to))
 			return true;
-		/* A directory that may not be written to cannot get another "..". */
+		/* A directory that may not be written to cannot get another "..". In .decant it can stay. */
 		if (errno == EACCES && tries == 0)
 			dest_unlock_child(s->dest, dir, name);
+		else if (errno == EACCES && dir == s->dir && into != dir)
+			into = dir;
 		else if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR)
 			return false;
 	}
@@ -51,32 +55,55 @@ static bool stays(int error)
 	return error == EBUSY || error == EACCES || error == EPERM || error == ENOTEMPTY || error == EEXIST;
 }
 
+/* Remove some of what is in DIR: *COUNT names were tried, *LEFT of them stay. False with errno when something
+ * else is wrong. */
+static bool purge_some(struct state *s, int dir, uint32_t *count, uint32_t *left)
+{
+	struct names names;
+	bool done = names_some(dir, &names);
+
+	*count = done ? names.count : 0;
+	*left = 0;
+	for (uint32_t i = 0; done && i < names.count && !stop_requested(); i++) {
+		const char *inner = names_get(&names, i).s;
+		done = dest_unlink(dir, inner) || errno == ENOENT;
+		if (!done && (errno == EISDIR || errno == EPERM)) {
+			seize(s, dir, inner);
+			done = state_discard(s, dir, inner);
+		}
+		if (!done && stays(errno)) {
+			done = true;
+			++*left;
+		}
+	}
+	int error = errno;
+	names_free(&names);
+	errno = error;
+	return done;
+}
+
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
  * descriptors. False with EBUSY when all that it still holds is what cannot be removed. */
 static bool purge_dir(struct state *s, const char *name)
 {
-	struct names names;
+	uint32_t count = 0, left = 0;
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
-	bool done = dir >= 0 && names_read(dir, &names), busy = false;
+	bool done = dir >= 0;
 
-	if (done) {
-		for (uint32_t i = 0; i < names.count && done && !stop_requested(); i++) {
-			const char *inner = names_get(&names, i).s;
-			done = dest_unlink(dir, inner) || errno == ENOENT;
-			if (!done && (errno == EISDIR || errno == EPERM)) {
-				seize(s, dir, inner);
-				done = state_discard(s, dir, inner);
-			}
-			if (!done && stays(errno))
-				done = busy = true;
-		}
-		names_free(&names);
-	}
+	do
+		done = done && purge_some(s, dir, &count, &left);
+	while (done && count == NAMES_SOME && left < count && !stop_requested());
 	int error = errno;
 	close_fd(&dir);
-	errno = busy ? EBUSY : error;
-	return done && !busy && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+	errno = done && left ? EBUSY : error;
+	return done && !left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+}
+
+/* What stays must not have a name that the fill needs. */
+static bool step_aside(struct state *s, const char *name)
+{
+	return strncmp(name, "trash-", 6) != 0 && state_discard(s, s->tmp, name);
 }
 
 bool state_purge(struct state *s, struct fault *fault)
@@ -87,7 +114,7 @@ bool state_purge(struct state *s, struct fault *fault)
 	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		struct names names;
 		uint32_t busy = 0;
-		if (!names_read(s->tmp, &names))
+		if (!names_some(s->tmp, &names))
 			return state_fault(s, fault, "tmp", "read");
 		uint32_t count = names.count;
 		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
@@ -96,7 +123,7 @@ bool state_purge(struct state *s, struct fault *fault)
 			    ((errno == EISDIR || errno == EPERM) && purge_dir(s, name)))
 				continue;
 			if (stays(errno))
-				busy++;
+				busy += !step_aside(s, name);
 			else if (stop_check(fault)) /* which leaves a directory half emptied */
 				state_fault(s, fault, "tmp", "empty");
 		}

@@ -1,7 +1,10 @@
 #include "tree.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io.h"
 
@@ -29,6 +32,33 @@ size_t tree_path(const struct tree *t, uint32_t dir, const char *name, char *out
 	memcpy(out, path + at, sizeof path - at);
 	out[sizeof path - at] = '\0';
 	return sizeof path - at;
+}
+
+/* Without openat2: one component after another, none of them a link. */
+static int walk(int root, const char *path, int flags)
+{
+	char name[PATH_LEN_MAX + 1];
+	int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (const char *at = path; dir >= 0 && at;) {
+		const char *slash = strchr(at, '/');
+		size_t len = slash ? (size_t)(slash - at) : strlen(at);
+		memcpy(name, at, len);
+		name[len] = '\0';
+		at = slash ? slash + 1 : NULL;
+		int next = openat(dir, name, (at ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
+		int error = errno;
+		close(dir);
+		errno = error;
+		dir = next;
+	}
+	return dir;
+}
+
+int tree_open(const struct tree *t, const char *path, int flags)
+{
+	int fd = open_beneath(t->root, path, flags, 0);
+	return fd < 0 && (errno == ENOSYS || errno == EPERM) ? walk(t->root, path, flags) : fd;
 }
 
 void tree_free(struct tree *t)

@@ -57,6 +57,8 @@ struct tree {
 /* The path of DIR (0: "") below the root, or of NAME in it; OUT has PATH_LEN_MAX + 1 bytes. Returns its
  * length, or 0 where it would not fit. The root's own path is the empty string. */
 size_t tree_path(const struct tree *tree, uint32_t dir, const char *name, char *out);
+/* Open PATH of the tree, which is "." or "a/b", through no symbolic link. -1 with errno. */
+int tree_open(const struct tree *tree, const char *path, int flags);
 void tree_free(struct tree *tree);
 
 #endif

@@ -90,14 +90,16 @@ static void differs(const struct place *p, const char *kind, struct text name, c
 	w->count++;
 }
 
-static void compare_metadata(const struct place *p, struct text name, const struct stat *st,
+static void compare_metadata(const struct place *p, struct text name, int fd, const struct stat *st,
                              const struct metadata *m)
 {
-	unsigned bits = dest_differs(p->v->dest, st, m);
+	unsigned bits = dest_differs(p->v->dest, fd, st, m);
 	if (bits & DIFFERS_MODE)
 		differs(p, "mode", name, "%04o instead of %04o", (unsigned)st->st_mode & MODE_MASK,
 		        (unsigned)m->mode);
-	if (bits & DIFFERS_OWNER)
+	if ((bits & DIFFERS_OWNER) && st->st_uid == m->uid && st->st_gid == m->gid)
+		differs(p, "owner", name, "one without a number in this user namespace");
+	else if (bits & DIFFERS_OWNER)
 		differs(p, "owner", name, "%u:%u instead of %u:%u", (unsigned)st->st_uid,
 		        (unsigned)st->st_gid, (unsigned)m->uid, (unsigned)m->gid);
 	if (bits & DIFFERS_TIME)
@@ -171,7 +173,7 @@ static bool verify_file(const struct place *p, uint32_t number, const struct ent
 		if (st.st_nlink != links)
 			differs(p, "links", e->name, "%lu names instead of %lu", (unsigned long)st.st_nlink,
 			        (unsigned long)links);
-		compare_metadata(p, e->name, &st, &meta);
+		compare_metadata(p, e->name, fd, &st, &meta);
 		done = compare_xattrs(p, e->name, fd, e->xattrs, fault) && done;
 	}
 	close_fd(&fd);
@@ -187,7 +189,7 @@ static void verify_symlink(const struct place *p, const struct entry *e, const c
 	ssize_t n = readlinkat(p->fd, name, target, sizeof target);
 	if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
 		differs(p, "target", e->name, "%s", "");
-	compare_metadata(p, e->name, st, &meta);
+	compare_metadata(p, e->name, -1, st, &meta);
 }
 
 static bool verify_link(const struct place *p, const struct entry *e, const struct stat *st,
@@ -278,7 +280,7 @@ static bool verify_dir(const struct place *p, struct fault *fault)
 	if (dest_folds_case(p->fd))
 		atomic_store(&p->v->folds, true);
 	if (p->dir != 0 || p->v->dest->root_is_ours) {
-		compare_metadata(p, none, &st, &meta);
+		compare_metadata(p, none, p->fd, &st, &meta);
 		if (!compare_xattrs(p, none, p->fd, dir.xattrs, fault))
 			return false;
 	}

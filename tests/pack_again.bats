@@ -75,3 +75,74 @@ pack_changing() { # N
 	"$decant_pack" --quiet -o dangling tree
 	cmp dangling there/b.tar.zst
 }
+
+@test "13: a file that was empty when it was found, and is not any more" {
+	head -c 9000000 /dev/urandom >tree/big
+	: >tree/empty
+	strace -f -qq -o trace -P "$PWD/tree/big" -e trace=pread64 -e inject=pread64:delay_enter=2000000:when=1 \
+		"$decant_pack" --threads 1 --level 1 -o b.tar.zst tree 2>err &
+	until [ -s trace ]; do sleep 0.05; done
+	echo late >tree/empty
+	status=0
+	wait $! || status=$?
+	[ "$status" -eq 13 ]
+	grep -qx 'decant-pack: tree/empty: read: changed while it was read' err
+	[ ! -e b.tar.zst ]
+}
+
+@test "13: a directory that tells a name twice while it changes" {
+	echo x >tree/aa
+	# Two entries as getdents64(2) gives them: inode, offset, 24 bytes, a file, "aa".
+	one=01000000000000000100000000000000180008616100000000
+	one=${one:0:48}
+	status=0
+	strace -f -qq -o trace -P "$PWD/tree" -e trace=getdents64 \
+		-e inject=getdents64:retval=48:poke_exit=@arg2=$one$one:when=1 "$decant_pack" -o b.tar.zst tree 2>err || status=$?
+	grep -q INJECTED trace
+	[ "$status" -eq 13 ]
+	grep -qx 'decant-pack: tree: read: changed while it was read' err
+}
+
+# Somebody moves a directory out of the tree, and a link to where it went in, between the moment that it was found and
+# the one, CALL number N with PATH, that it is opened. COMMAND is what packs.
+swapped() { # CALL N PATH COMMAND...
+	local call=$1 when=$2 path=$3
+	shift 3
+	rm -rf tree outside trace
+	mkdir -p tree/mid/zz outside
+	echo x >tree/file
+	strace -f -qq -o trace -P "$path" -e trace="$call" -e inject="$call:delay_enter=2000000:when=$when" \
+		"$@" "$decant_pack" -o b.tar.zst tree 2>err &
+	until [ -s trace ] && [ "$(grep -c "\"$path\"" trace)" -ge "$when" ]; do
+		kill -0 $! # it has not ended without that call
+		sleep 0.05
+	done
+	mv tree/mid/zz outside/zz
+	echo secret >outside/zz/private
+	mv tree/mid away
+	ln -s ../outside tree/mid
+	status=0
+	wait $! || status=$?
+	rm -r away
+	grep -q DELAYED trace
+}
+
+@test "13: a directory that was swapped for a link before it is read; nothing outside is packed" {
+	swapped openat2 1 mid/zz
+	[ "$status" -eq 13 ]
+	grep -qx 'decant-pack: tree/mid/zz: read: changed while it was read' err
+	# Where there is no openat2, too.
+	swapped openat 2 mid "$top/build/tests/refuse" ENOSYS openat2
+	[ "$status" -eq 13 ]
+	grep -qx 'decant-pack: tree/mid/zz: read: changed while it was read' err
+	[ ! -e b.tar.zst ]
+}
+
+@test "without openat2 the same tree gives the same bundle" {
+	small_tree tree
+	mkdir -p tree/a/b/c
+	head -c 5000000 /dev/urandom >tree/a/b/c/big
+	pack tree one.tar.zst
+	"$top/build/tests/refuse" ENOSYS openat2 "$decant_pack" -o two.tar.zst tree
+	cmp one.tar.zst two.tar.zst
+}

@@ -212,24 +212,116 @@ lie() {
 	chgrp 7777 v
 	fill b.b v
 	cp -a s forged/s
-	mkdir -p forged/s/private forged/s/theirs forged/s/sticky
-	for dir in private theirs sticky; do echo x >forged/s/$dir/file; done
+	mkdir -p forged/s/{private,closed}/inner forged/s/theirs forged/s/sticky
+	for dir in private private/inner closed/inner theirs sticky; do echo x >forged/s/$dir/file; done
 	pack forged/s f.b
-	for dir in private theirs sticky; do
-		mkdir v/$dir
+	for dir in private private/inner closed/inner theirs sticky; do
+		mkdir -p v/$dir
 		echo precious >v/$dir/file
 	done
 	fill f.b forged
 	chgrp -R 7777 v
-	chmod 0775 v v/theirs
+	chmod 0775 v v/theirs v/private/inner v/closed/inner
+	chmod 0700 v/closed
 	chmod 0750 v/private
 	chmod 1775 v/sticky
 	chmod 0660 v/.decant/state
 	cat forged/.decant/state >v/.decant/state
 	pack s again.b --revision 2
 	fill again.b v
-	[[ $(cat v/private/file v/sticky/file | sort -u) == precious && ! -e v/theirs ]]
+	for dir in private closed/inner sticky; do [[ -e v/$dir/file ]]; done
+	[[ ! -e v/theirs && ! -e v/private/inner/file ]]
 	verify again.b v
+}
+
+# As uid 65534, which a user namespace shows for each owner that it has no number for, of a namespace that has no other.
+nobody() { # COMMAND...
+	unshare --user --map-user=65534 --map-group=65534 "$@"
+}
+
+@test "an owner that the user namespace has no number for is nobody of ours: not in .decant, not of files" {
+	chmod 777 .
+	mkdir s
+	echo good >s/file
+	touch -d @1000000000 s/file
+	pack s s.b
+	# What belongs to it is its own.
+	nobody "$decant" fill --dest v - <s.b
+	nobody "$decant" verify --extra --dest v - <s.b
+	nobody "$decant" fill --dest v - <s.b 2>log
+	grep -q ': unchanged: ' log
+	# Somebody else's is not.
+	rm -rf v
+	mkdir -m 1777 v
+	setpriv --reuid 2000 --regid 2000 --clear-groups bash -c '"$0" fill --dest v - && echo evil >v/file && touch -d @1000000000 v/file
+		sleep 0.05; chmod -R a+rX v/.decant && chmod 666 v/.decant/lock' "$decant" <s.b
+	status=0
+	nobody "$decant" fill --dest v - <s.b 2>err || status=$?
+	[[ $status -eq 11 ]]
+	grep -q 'v/.decant: open: belongs to, or can be written by, somebody else$' err
+	# As root of a namespace: a file that has, it seems, the owner that the bundle says.
+	pack s nobody.b --owner 65534:65534
+	rm -rf v
+	mkdir v
+	cp -a s/file v/file
+	chown 2000:2000 v/file
+	touch -r s v
+	for command in fill:15 verify:16; do
+		status=0
+		unshare --user --map-root-user "$decant" ${command%:*} --dest v - <nobody.b >out 2>err || status=$?
+		[[ $status -eq ${command#*:} ]] || {
+			echo "$command: $status: $(cat err)" >&2
+			return 1
+		}
+	done
+	grep -qx 'owner: file: one without a number in this user namespace' out
+	# Where all owners are mapped, so is this one.
+	rm -rf v
+	mkdir v
+	fill nobody.b v
+	verify nobody.b v
+	setpriv --bounding-set -all --inh-caps -all -- "$decant" verify --dest v nobody.b
+}
+
+@test "what a group has put into .decant while it could is in the way of no later fill" {
+	chmod 777 .
+	as=(setpriv --reuid 1000 --regid 1000 --groups 7777)
+	group=(setpriv --reuid 2000 --regid 7777 --clear-groups)
+	for plant in 'mkdir tmp/0 tmp/1 tmp/2 tmp/3 tmp/4; touch tmp/{0,1,2,3,4}/x; chmod 555 tmp/?' \
+		'mkdir tmp/journal tmp/journal/x; chmod 555 tmp/journal' \
+		'rm state; mkdir -m 555 state' 'rm state; mkdir first' 'rm state; mkfifo first' 'rm state; ln -s x first' \
+		'mkdir -m 555 journal-'"$("$decant" info "$two" | sed -n 's/^bundle: //p')"; do
+		for user in root other; do
+			rm -rf v
+			mkdir v
+			run=()
+			[[ $user == root ]] || run=("${as[@]}")
+			[[ $user == root ]] || chown 1000 v
+			"${run[@]}" "$decant" fill --dest v - <"$one"
+			kubelet
+			[[ $plant != *first* ]] || rm -r v/css v/index.html v/old v/hard* v/none v/odd* 2>/dev/null || :
+			(cd v/.decant && "${group[@]}" bash -c "$plant")
+			"${run[@]}" "$decant" fill --dest v - <"$two" || {
+				echo "$plant, $user" >&2
+				return 1
+			}
+			"${run[@]}" "$decant" verify --dest v - <"$two"
+			"${run[@]}" "$decant" fill --dest v - <"$two" 2>log
+			grep -q ': unchanged: ' log
+		done
+	done
+}
+
+@test "a directory of somebody else's with many names gives way within little memory" {
+	mkdir s
+	echo x >s/a
+	pack s s.b
+	mkdir v/a
+	(cd v/a && seq -f "%0250.0f" 40000 | xargs touch)
+	"$top/build/tests/peak" "$decant" fill --threads 1 --dest v s.b 2>log
+	[[ $(sed -n 's/^peak: \([0-9]*\) KiB$/\1/p' log) -lt 10000 ]]
+	[[ $(cat v/a) == x && -z $(ls -A v/.decant/tmp) ]]
+	verify s.b v --extra
 }
 
 @test "an owner that the user namespace has no number for is 15" {

@@ -160,6 +160,40 @@ records() { # N...
 	done
 }
 
+@test "what current leads to stays, however somebody has spelt that" {
+	for form in %s %s/ ./%s "$PWD/v/%s" "../v/%s//"; do
+		rm -rf v
+		mkdir v
+		for n in 1 2; do to $n; done
+		# shellcheck disable=SC2059 # it is a format
+		ln -sfn "$(printf "$form" "$(id_of 1)")" v/current
+		to 3
+		holds 3 1
+	done
+	# Not what is only called like one.
+	mkdir -p "elsewhere/$(id_of 3)"
+	ln -sfn "../elsewhere/$(id_of 3)" v/current
+	to 4 --keep-releases 1
+	holds 4 3
+	[ -z "$(ls -A "elsewhere/$(id_of 3)")" ]
+}
+
+@test "an old tree that somebody has locked is left to the next fill" {
+	for n in 1 2; do to $n; done
+	flock "v/$(id_of 1)/.decant/lock" sleep 100 3>&- 4>&- &
+	locker=$!
+	until ! flock -n "v/$(id_of 1)/.decant/lock" true; do sleep 0.02; done
+	to 3 --lock-timeout 0
+	grep -q "^decant: v/$(id_of 1): note: stays: .*another fill of this volume" log
+	shows 3
+	verify "$share/r2.tar.zst" "v/$(id_of 2)"
+	pkill -P $locker || :
+	kill $locker 2>/dev/null || :
+	wait $locker || :
+	to 4
+	holds 4 3
+}
+
 @test "what current leads to stays, where the fill that led it there was killed before it could say so" {
 	to 1
 	mv v/.decant/release-*-"$(id_of 1)" v/.decant/journal-"$(id_of 1)"

@@ -213,7 +213,7 @@ static void check_finished(const struct dest *d, int dir, const char *name, cons
 	close(fd);
 	ck_assert_int_eq(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), 0);
 	ck_assert_msg((st.st_mode & MODE_MASK) == meta->mode, "%s has mode %o", name, st.st_mode);
-	ck_assert_uint_eq(dest_differs(d, &st, meta), 0);
+	ck_assert_uint_eq(dest_differs(d, -1, &st, meta), 0);
 	ck_assert_int_eq(st.st_mtim.tv_sec, meta->mtime);
 	ck_assert_int_eq(st.st_mtim.tv_nsec, meta->nsec);
 	if (d->owners) {
@@ -263,27 +263,27 @@ START_TEST(what_differs_is_told)
 	struct dest d = {.owners = true};
 	struct stat st = {.st_mode = S_IFREG | 0640, .st_mtim = {1234567890, 123456789}};
 
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), 0);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), 0);
 	st.st_mode = S_IFREG | 0644;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), DIFFERS_MODE);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), DIFFERS_MODE);
 	st.st_mode = S_IFREG | 04640;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), DIFFERS_MODE);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), DIFFERS_MODE);
 	st.st_mode = S_IFLNK | 0777;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), 0);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), 0);
 	st.st_uid = 1;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), DIFFERS_OWNER);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), DIFFERS_OWNER);
 	d.owners = false;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), 0);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), 0);
 	d.owners = true;
 	st.st_uid = 0;
 	st.st_gid = 1;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), DIFFERS_OWNER);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), DIFFERS_OWNER);
 	st.st_gid = 0;
 	st.st_mtim.tv_nsec++;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), DIFFERS_TIME);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), DIFFERS_TIME);
 	st.st_mtim.tv_nsec--;
 	st.st_mtim.tv_sec--;
-	ck_assert_uint_eq(dest_differs(&d, &st, &wanted), DIFFERS_TIME);
+	ck_assert_uint_eq(dest_differs(&d, -1, &st, &wanted), DIFFERS_TIME);
 }
 END_TEST
 
@@ -312,7 +312,7 @@ START_TEST(a_time_that_is_cut_off_is_right_only_where_the_kernels_own_times_are)
 		                  .st_mtim = {1234567890, rows[i].mtime},
 		                  .st_ctim = {1700000000, rows[i].ctime}};
 		unsigned want = rows[i].right ? 0 : DIFFERS_TIME;
-		ck_assert_msg(dest_differs(&d, &st, &wanted) == want, "row %zu", i);
+		ck_assert_msg(dest_differs(&d, -1, &st, &wanted) == want, "row %zu", i);
 	}
 }
 END_TEST
@@ -335,7 +335,7 @@ START_TEST(a_file_is_brought_to_its_metadata)
 			ck_assert_int_eq(fstat(fd, &st), 0);
 			ck_assert(dest_amend(&d, fd, &st, &meta, &action));
 			ck_assert_int_eq(fstat(fd, &st), 0);
-			ck_assert_uint_eq(dest_differs(&d, &st, &meta), 0);
+			ck_assert_uint_eq(dest_differs(&d, -1, &st, &meta), 0);
 			ck_assert_uint_eq(st.st_mode & MODE_MASK, meta.mode);
 			close(fd);
 			if (!d.owners)
@@ -363,7 +363,7 @@ START_TEST(a_symbolic_link_gets_its_target_owner_and_time)
 		ck_assert_int_eq(readlinkat(d.root, name, target, sizeof target), 9);
 		ck_assert_mem_eq(target, "../target", 9);
 		ck_assert_int_eq(fstatat(d.root, name, &st, AT_SYMLINK_NOFOLLOW), 0);
-		ck_assert_uint_eq(dest_differs(&d, &st, &meta), 0);
+		ck_assert_uint_eq(dest_differs(&d, -1, &st, &meta), 0);
 		ck_assert(!dest_symlink(&d, d.root, name, (struct text){"x", 1}, &meta, &habit, &action));
 	}
 	/* What a link leads to stays as it is. */
