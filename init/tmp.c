@@ -10,7 +10,7 @@
 #include "state.h"
 #include "stop.h"
 
-enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000 };
+enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000, PIECES_MAX = 256 };
 
 bool state_discard(struct state *s, int dir, const char *name)
 {
@@ -83,17 +83,18 @@ static bool purge_some(struct state *s, int dir, uint32_t *count, uint32_t *left
 }
 
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
- * descriptors. False with EBUSY when all that it still holds is what cannot be removed. */
+ * descriptors. False with EBUSY when what it still holds cannot be removed, or somebody keeps adding to it.
+ */
 static bool purge_dir(struct state *s, const char *name)
 {
-	uint32_t count = 0, left = 0;
+	uint32_t count = 0, left = 0, pieces = 0;
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
 	bool done = dir >= 0;
 
 	do
 		done = done && purge_some(s, dir, &count, &left);
-	while (done && count == NAMES_SOME && left < count && !stop_requested());
+	while (done && count == NAMES_SOME && left < count && ++pieces < PIECES_MAX && !stop_requested());
 	int error = errno;
 	close_fd(&dir);
 	errno = done && left ? EBUSY : error;
