@@ -88,6 +88,8 @@ void releases_next(const struct releases *r, const char *id, char *out)
 {
 	const char *newest = releases_newest(r);
 	unsigned long number = newest ? strtoul(newest - DIGITS - 1, NULL, 10) : 0;
+	unsigned long last = strtoul(last_number, NULL, 10);
 
-	snprintf(out, RELEASE_NAME_SIZE, "%s%010u-%.*s", prefix, (unsigned)number + 1, ID_LEN, id);
+	snprintf(out, RELEASE_NAME_SIZE, "%s%010u-%.*s", prefix,
+	         (unsigned)(number < last ? number + 1 : last), ID_LEN, id);
 }

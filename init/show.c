@@ -228,7 +228,7 @@ static bool find_release(const struct releases *r, uint32_t number, struct state
 {
 	const char *id = releases_id(r, number);
 	struct fault none = {.code = EXIT_DONE};
-	struct dest tree;
+	struct dest tree = {.root = -1};
 
 	if (!dir)
 		return state_past(s, names_get(&r->names, number).s, past, found, filled, fault);

@@ -144,8 +144,7 @@ bool state_group_may(const struct state *s, int dir)
 bool state_group_enters(const struct state *s, int dir)
 {
 	struct stat st;
-	return fstat(dir, &st) == 0 &&
-	       ((st.st_mode & S_IXOTH) || (st.st_gid == s->group && (st.st_mode & S_IXGRP)));
+	return fstat(dir, &st) == 0 && (st.st_mode & (st.st_gid == s->group ? S_IXGRP : S_IXOTH));
 }
 
 /* Who may remove a file by hand may do so by its name in .decant. */
@@ -173,7 +172,8 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0) {
-		if (errno != ENOENT && errno != ELOOP && errno != ENXIO)
+		/* EACCES: .decant is ours, but others could write to it. */
+		if (errno != ENOENT && errno != ELOOP && errno != ENXIO && (errno != EACCES || !s->exposed))
 			state_fault(s, fault, name, "open");
 		return false;
 	}
@@ -187,11 +187,14 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		close(fd);
 		return false;
 	}
+	/* What has only its owner's mode may have been moved here by others. */
+	bool shared = s->exposed || (st->st_mode & 022);
 	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner)) {
-		b->shared = st->st_mode & 022;
+		b->shared = shared;
 		return true;
 	}
-	if (inner.code != EXIT_BUNDLE)
+	/* One that a group has written may be made to need more memory than there is. */
+	if (inner.code != EXIT_BUNDLE && (inner.code != EXIT_INTERNAL || !shared))
 		*fault = inner;
 	return false;
 }
@@ -296,7 +299,12 @@ static void journal_name(char *name, size_t size, const char *id)
 bool state_clear(struct state *s, struct fault *fault)
 {
 	struct stat st;
+	char aside[32];
+	/* While others could write to .decant they may have filled tmp with what cannot be removed: a new one
+	 * is made, and what is in the old one gets other names there. */
+	bool renewed = s->exposed && state_discard(s, s->dir, "tmp");
 
+	snprintf(aside, sizeof aside, "trash-%u", s->discarded - 1);
 	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
 		return state_fault(s, fault, "tmp", "create");
 	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
@@ -308,6 +316,8 @@ bool state_clear(struct state *s, struct fault *fault)
 	}
 	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
 		return state_fault(s, fault, "tmp", "open");
+	if (renewed)
+		(void)state_discard(s, s->dir, aside);
 	/* Ours, but open to others: not any more. */
 	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
 		st.st_mode &= ~(mode_t)022;
@@ -316,9 +326,13 @@ bool state_clear(struct state *s, struct fault *fault)
 
 bool state_switched(const struct state *s, bool *is, struct fault *fault)
 {
-	struct stat st;
-	*is = fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	return *is || errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
+	struct stat st, dir;
+	bool there = fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+	/* Somebody else may have made it while he could. */
+	*is = there && fstat(s->dir, &dir) == 0 && S_ISREG(st.st_mode) &&
+	      (st.st_uid == dir.st_uid || st.st_uid == 0);
+	return there || errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
 }
 
 bool state_holds(const struct state *s, const struct bundle *b)

@@ -44,26 +44,25 @@ static bool read_link(const struct dest *d, char *id, struct fault *fault)
 	return true;
 }
 
-/* The same where the link leads to a tree of D by some other way, as ID/ or from the top: somebody has made
- * it by hand, and readers go by it. */
+/* The same where somebody has written that as ./ID, ID/ or the whole path of DIR, by hand: readers go by it.
+ */
 static bool read_before(const struct dest *d, char *id, struct fault *fault)
 {
-	char text[PATH_LEN_MAX + 1];
-	struct stat led, tree;
+	char text[PATH_LEN_MAX + 1], *at = text;
+	size_t top = strlen(d->path);
 
 	if (!read_link(d, id, fault) || id_valid(id))
 		return fault->code == EXIT_DONE;
-	ssize_t n = readlinkat(d->root, LINK, text, sizeof text);
+	ssize_t n = readlinkat(d->root, LINK, text, sizeof text - 1);
 	while (n > 0 && text[n - 1] == '/')
 		n--;
-	if (n < ID_SIZE - 1 || n == sizeof text)
-		return true;
-	text[n] = '\0';
-	const char *last = text + n - (ID_SIZE - 1);
-	if (id_valid(last) && fstatat(d->root, LINK, &led, 0) == 0 &&
-	    fstatat(d->root, last, &tree, AT_SYMLINK_NOFOLLOW) == 0 && led.st_ino == tree.st_ino &&
-	    led.st_dev == tree.st_dev)
-		memcpy(id, last, ID_SIZE);
+	text[n > 0 ? n : 0] = '\0';
+	if (*at == '/' && strncmp(at, d->path, top) == 0 && at[top] == '/')
+		at += top + 1;
+	while (strncmp(at, "./", 2) == 0)
+		at += 2;
+	if (id_valid(at))
+		memcpy(id, at, ID_SIZE);
 	return true;
 }
 
@@ -113,7 +112,7 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 		dest_look(tree);
 	bool done = !fault->code && state_load(&f.state, fault) && state_clear(&f.state, fault) &&
 	            state_drop(&f.state, NULL, fault) && prune_managed(&f, fault) &&
-	            (names_read(tree->root, &names) || fault_errno(fault, errno, tree->path, "read"));
+	            (names_some(tree->root, &names) || fault_errno(fault, errno, tree->path, "read"));
 
 	*empty = names.count == 1;
 	names_free(&names);

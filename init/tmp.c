@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "io.h"
@@ -10,12 +9,12 @@
 #include "state.h"
 #include "stop.h"
 
-enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000, PIECES_MAX = 256 };
+enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000, PIECES_MAX = 128 };
 
 bool state_discard(struct state *s, int dir, const char *name)
 {
 	char to[32];
-	int into = s->tmp;
+	int into = s->tmp >= 0 ? s->tmp : s->dir;
 	/* A name is taken when somebody plants it, or when a purge that did not end left it; the next one
 	 * will do. Each number is tried once. */
 	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
@@ -85,31 +84,26 @@ static bool purge_some(struct state *s, int dir, uint32_t *count, uint32_t *left
 /* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
  * descriptors. False with EBUSY when what it still holds cannot be removed, or somebody keeps adding to it.
  */
-static bool purge_dir(struct state *s, const char *name)
+static bool purge_dir(struct state *s, const char *name, unsigned *pieces)
 {
-	uint32_t count = 0, left = 0, pieces = 0;
+	uint32_t count = 0, left = 0;
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
 	bool done = dir >= 0;
 
 	do
 		done = done && purge_some(s, dir, &count, &left);
-	while (done && count == NAMES_SOME && left < count && ++pieces < PIECES_MAX && !stop_requested());
+	while (done && count == NAMES_SOME && left < count && ++*pieces < PIECES_MAX && !stop_requested());
 	int error = errno;
 	close_fd(&dir);
 	errno = done && left ? EBUSY : error;
 	return done && !left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
 }
 
-/* What stays must not have a name that the fill needs. */
-static bool step_aside(struct state *s, const char *name)
-{
-	return strncmp(name, "trash-", 6) != 0 && state_discard(s, s->tmp, name);
-}
-
 bool state_purge(struct state *s, struct fault *fault)
 {
 	uint32_t before = 0;
+	unsigned pieces = 0;
 
 	/* Each round takes a level off the deepest tree, until there is nothing but what stays. */
 	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
@@ -121,10 +115,10 @@ bool state_purge(struct state *s, struct fault *fault)
 		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
 			const char *name = names_get(&names, i).s;
 			if (dest_unlink(s->tmp, name) || errno == ENOENT ||
-			    ((errno == EISDIR || errno == EPERM) && purge_dir(s, name)))
+			    ((errno == EISDIR || errno == EPERM) && purge_dir(s, name, &pieces)))
 				continue;
 			if (stays(errno))
-				busy += !step_aside(s, name);
+				busy++;
 			else if (stop_check(fault)) /* which leaves a directory half emptied */
 				state_fault(s, fault, "tmp", "empty");
 		}

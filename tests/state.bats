@@ -161,7 +161,7 @@ lie() {
 		lie
 		# A fill that failed in between has not made it good.
 		chmod $mode v/.decant
-		for call in flock:1 renameat:1; do
+		for call in flock:1 renameat:3; do
 			inject "$one" "$call" error=EIO
 			[[ $status -eq 13 && $injected -eq 1 ]] || {
 				echo "$call: exit $status: $(cat err)" >&2
@@ -222,7 +222,7 @@ lie() {
 	fill f.b forged
 	chgrp -R 7777 v
 	chmod 0775 v v/theirs v/private/inner v/closed/inner
-	chmod 0700 v/closed
+	chmod 0705 v/closed
 	chmod 0750 v/private
 	chmod 1775 v/sticky
 	chmod 0660 v/.decant/state
@@ -232,6 +232,51 @@ lie() {
 	for dir in private closed/inner sticky; do [[ -e v/$dir/file ]]; done
 	[[ ! -e v/theirs && ! -e v/private/inner/file ]]
 	verify again.b v
+}
+
+@test "nor by a file of the volume that it has moved to where a journal would be" {
+	mkdir s forged
+	echo x >s/file
+	mkdir -p forged/s/private
+	cp s/file forged/s/
+	echo x >forged/s/private/file
+	pack forged/s f.b
+	fill f.b forged
+	mkdir s/pub
+	cp forged/.decant/state s/pub/upload
+	pack s b.b
+	fill b.b v
+	mkdir v/private
+	echo precious >v/private/file
+	chgrp 7777 v/.decant v/pub
+	chmod 2770 v/.decant
+	chmod 2775 v/pub
+	setpriv --reuid 2000 --regid 7777 --clear-groups mv v/pub/upload v/.decant/journal-00000000000000000000000000000000
+	rm -r s/pub
+	pack s again.b --revision 2
+	fill again.b v
+	[[ $(cat v/private/file) == precious ]]
+	verify again.b v
+}
+
+@test "a state that a group has made to need more memory than there is counts as none" {
+	chgrp 7777 v
+	fill "$one" v
+	kubelet
+	# A catalog of 256 MiB, the format's limit, that packs to some KB.
+	head -c 268435456 /dev/zero | zstd -q --stream-size=268435456 >catalog
+	{
+		head -c 17 /dev/zero
+		perl -e 'print pack("a8 v v V V V V V x32 x16 x8", "decant\x1a\n", 1, 0, 1, 0, 1, 1 << 28, $ARGV[0])' \
+			"$(stat -c %s catalog)"
+		cat catalog
+	} | "$top/build/tests/resum" bundle | tail -c +18 >bomb
+	head -c 68 v/.decant/state | cat - bomb >bombed
+	cat bombed >v/.decant/state
+	for limit in 65536 unlimited; do
+		(ulimit -v $limit && "$decant" fill --threads 1 --dest v "$two")
+		verify "$two" v
+	done
 }
 
 # As uid 65534, which a user namespace shows for each owner that it has no number for, of a namespace that has no other.
@@ -290,6 +335,10 @@ nobody() { # COMMAND...
 	for plant in 'mkdir tmp/0 tmp/1 tmp/2 tmp/3 tmp/4; touch tmp/{0,1,2,3,4}/x; chmod 555 tmp/?' \
 		'mkdir tmp/journal tmp/journal/x; chmod 555 tmp/journal' \
 		'rm state; mkdir -m 555 state' 'rm state; mkdir first' 'rm state; mkfifo first' 'rm state; ln -s x first' \
+		'cd tmp; for n in {0..20} journal current trash-{0..9000}; do echo $n; done | xargs mkdir; touch {0..20}/x journal/x trash-*/x
+			chmod 555 {0..20} journal trash-*' \
+		'touch switched' 'mv tmp t2; mkdir tmp' 'rm state; echo x >state; chmod 600 state' \
+		'echo x >journal-00000000000000000000000000000000; chmod 600 journal-*' \
 		'mkdir -m 555 journal-'"$("$decant" info "$two" | sed -n 's/^bundle: //p')"; do
 		for user in root other; do
 			rm -rf v

@@ -96,7 +96,8 @@ records() { # N...
 
 @test "info tells the present tree and those that are kept" {
 	for n in 1 2 3; do to $n --keep-releases 2; done
-	"$decant" info v >seen
+	strace -qq -o trace -e trace=close "$decant" info v >seen
+	refute grep -E '^close\([012]\)|EBADF' trace
 	grep -qx "bundle: $(id_of 3)" seen
 	grep -qx "current: $(id_of 3)" seen
 	grep -qE "^kept: $(id_of 2), revision r2, filled [0-9-]+T[0-9:]+Z$" seen
@@ -161,13 +162,13 @@ records() { # N...
 }
 
 @test "what current leads to stays, however somebody has spelt that" {
-	for form in %s %s/ ./%s "$PWD/v/%s" "../v/%s//"; do
+	for form in %s %s/ ./%s ././%s// "$PWD/v/%s" "$PWD/v/./%s/"; do
 		rm -rf v
 		mkdir v
 		for n in 1 2; do to $n; done
 		# shellcheck disable=SC2059 # it is a format
 		ln -sfn "$(printf "$form" "$(id_of 1)")" v/current
-		to 3
+		fill "$share/r3.tar.zst" "$PWD/v" --switch
 		holds 3 1
 	done
 	# Not what is only called like one.
@@ -176,6 +177,27 @@ records() { # N...
 	to 4 --keep-releases 1
 	holds 4 3
 	[ -z "$(ls -A "elsewhere/$(id_of 3)")" ]
+}
+
+@test "many names in an old tree's root take no memory" {
+	to 1
+	(cd "v/$(id_of 1)" && seq -f "%0250.0f" 40000 | xargs touch)
+	for n in 2 3; do
+		"$top/build/tests/peak" "$decant" fill --threads 1 --switch --keep-releases 0 --dest v "$share/r$n.tar.zst" 2>log
+		[ "$(sed -n 's/^peak: \([0-9]*\) KiB$/\1/p' log)" -lt 10000 ]
+		shows $n
+	done
+}
+
+@test "numbers of releases end, and records do not" {
+	to 1
+	: >v/.decant/release-4000000000-ffffffffffffffffffffffffffffffff
+	for n in 2 3 4; do
+		to $n --keep-releases 2
+		shows $n
+	done
+	[ "$(find v/.decant -name 'release-*' ! -name 'release-4000000000-*' | wc -l)" -eq 0 ]
+	[ "$(find v -mindepth 1 -maxdepth 1 -type d ! -name .decant | wc -l)" -le 3 ]
 }
 
 @test "an old tree that somebody has locked is left to the next fill" {
