@@ -59,6 +59,8 @@ static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 static void unlock_dir(const struct pruner *p, uint32_t number)
 {
 	char path[PATH_LEN_MAX + 1];
+	if (p->past->shared) /* then it is open to a group, or left alone */
+		return;
 	catalog_path(&p->past->catalog, number, path);
 	dest_unlock(p->fill->dest, path);
 }

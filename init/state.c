@@ -187,8 +187,7 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		close(fd);
 		return false;
 	}
-	/* What has only its owner's mode may have been moved here by others. */
-	bool shared = s->exposed || (st->st_mode & 022);
+	bool shared = st->st_mode & 022;
 	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner)) {
 		b->shared = shared;
 		return true;
@@ -296,15 +295,27 @@ static void journal_name(char *name, size_t size, const char *id)
 	snprintf(name, size, "%s%s", journal_prefix, id);
 }
 
+/* What was set aside in .decant itself, to tmp, as far as that can be. */
+static void gather_trash(struct state *s)
+{
+	struct names names;
+
+	if (!names_some(s->dir, &names))
+		return;
+	for (uint32_t i = 0; i < names.count; i++)
+		if (strncmp(names_get(&names, i).s, "trash-", 6) == 0)
+			(void)state_discard(s, s->dir, names_get(&names, i).s);
+	names_free(&names);
+}
+
 bool state_clear(struct state *s, struct fault *fault)
 {
 	struct stat st;
-	char aside[32];
+
 	/* While others could write to .decant they may have filled tmp with what cannot be removed: a new one
 	 * is made, and what is in the old one gets other names there. */
-	bool renewed = s->exposed && state_discard(s, s->dir, "tmp");
-
-	snprintf(aside, sizeof aside, "trash-%u", s->discarded - 1);
+	if (s->exposed)
+		(void)state_discard(s, s->dir, "tmp");
 	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
 		return state_fault(s, fault, "tmp", "create");
 	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
@@ -316,8 +327,8 @@ bool state_clear(struct state *s, struct fault *fault)
 	}
 	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
 		return state_fault(s, fault, "tmp", "open");
-	if (renewed)
-		(void)state_discard(s, s->dir, aside);
+	if (s->exposed)
+		gather_trash(s);
 	/* Ours, but open to others: not any more. */
 	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
 		st.st_mode &= ~(mode_t)022;

@@ -252,6 +252,9 @@ static bool flip(struct switcher *w, struct fault *fault)
 	}
 	journal_of(journal, w->now);
 	releases_next(&s->releases, w->now, name);
+	/* At the last number there may be one of that name. */
+	if (!state_unmark(s, name, fault))
+		return false;
 	if (!dest_rename(s->dir, journal, s->dir, name))
 		return state_fault(s, fault, name, "create");
 	/* Also when the link was right: who made it may have been killed before this. */

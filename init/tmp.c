@@ -109,7 +109,7 @@ bool state_purge(struct state *s, struct fault *fault)
 	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
 		struct names names;
 		uint32_t busy = 0;
-		if (!names_some(s->tmp, &names))
+		if (!names_read(s->tmp, &names)) /* all: those that stay must hide no others */
 			return state_fault(s, fault, "tmp", "read");
 		uint32_t count = names.count;
 		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {

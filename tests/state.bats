@@ -234,29 +234,34 @@ lie() {
 	verify again.b v
 }
 
-@test "nor by a file of the volume that it has moved to where a journal would be" {
-	mkdir s forged
-	echo x >s/file
-	mkdir -p forged/s/private
-	cp s/file forged/s/
-	echo x >forged/s/private/file
-	pack forged/s f.b
-	fill f.b forged
-	mkdir s/pub
-	cp forged/.decant/state s/pub/upload
-	pack s b.b
-	fill b.b v
-	mkdir v/private
-	echo precious >v/private/file
-	chgrp 7777 v/.decant v/pub
-	chmod 2770 v/.decant
-	chmod 2775 v/pub
-	setpriv --reuid 2000 --regid 7777 --clear-groups mv v/pub/upload v/.decant/journal-00000000000000000000000000000000
-	rm -r s/pub
-	pack s again.b --revision 2
-	fill again.b v
-	[[ $(cat v/private/file) == precious ]]
-	verify again.b v
+@test "after a kill in a volume that a group could write to, what was made and set aside goes, too" {
+	for place in mkdirat:2 renameat:6; do
+		rm -rf v
+		mkdir v
+		chgrp 7777 v
+		chmod 2775 v
+		fill "$two" v
+		kubelet
+		inject "$one" "$place" signal=KILL
+		[[ $injected -eq 1 ]]
+		printf '%s: ' "$place" && ls v/.decant v/.decant/tmp | paste -sd ' '
+		fill "$two" v
+		verify "$two" v --extra
+		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp && -z $(ls v/.decant/tmp) ]]
+	done
+}
+
+@test "what stays in tmp hides nothing that a fill needs" {
+	chmod 777 .
+	chown 1000 v
+	as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	"${as[@]}" "$decant" fill --dest v - <"$two"
+	mkdir v/.decant/tmp/trash-x{1..6000}
+	printf '%s/x\n' v/.decant/tmp/trash-x* | xargs touch
+	for n in {0..20} journal; do (umask 0; echo x >v/.decant/tmp/$n; chown 1000 v/.decant/tmp/$n); done
+	"${as[@]}" "$decant" fill --dest v - <"$one"
+	"${as[@]}" "$decant" verify --dest v - <"$one"
+	[[ $(ls v/.decant/tmp | wc -l) -eq 6000 ]]
 }
 
 @test "a state that a group has made to need more memory than there is counts as none" {

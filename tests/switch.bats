@@ -192,6 +192,7 @@ records() { # N...
 @test "numbers of releases end, and records do not" {
 	to 1
 	: >v/.decant/release-4000000000-ffffffffffffffffffffffffffffffff
+	mkdir v/.decant/release-4000000000-"$(id_of 2)"
 	for n in 2 3 4; do
 		to $n --keep-releases 2
 		shows $n
