@@ -52,11 +52,7 @@ static int walk(const struct dest *d, const char *path, int flags)
 	int dir = open_component(d, d->root, ".", O_PATH | O_DIRECTORY);
 
 	for (const char *at = path; dir >= 0 && at;) {
-		const char *slash = strchr(at, '/');
-		size_t len = slash ? (size_t)(slash - at) : strlen(at);
-		memcpy(name, at, len);
-		name[len] = '\0';
-		at = slash ? slash + 1 : NULL;
+		at = path_step(at, name);
 		int next = open_component(d, dir, name, O_DIRECTORY | (at ? O_PATH : flags));
 		int error = errno;
 		close(dir);

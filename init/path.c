@@ -39,6 +39,16 @@ bool id_valid(const char *id)
 	return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
 }
 
+const char *path_step(const char *path, char *name)
+{
+	const char *slash = strchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : strlen(path);
+
+	memcpy(name, path, len);
+	name[len] = '\0';
+	return slash ? slash + 1 : NULL;
+}
+
 int name_compare(const char *a, size_t alen, const char *b, size_t blen)
 {
 	int order = memcmp(a, b, alen < blen ? alen : blen);

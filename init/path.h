@@ -19,6 +19,10 @@ bool dest_valid(const char *path, size_t len);
 /* True when ID is that of a bundle: 32 lower-case hexadecimal digits. */
 bool id_valid(const char *id);
 
+/* Copy the first component of PATH, relative and valid, to NAME, NUL-terminated. Returns the rest, or NULL
+ * after the last one. */
+const char *path_step(const char *path, char *name);
+
 /* Compare two names as the format sorts them: by unsigned bytes, a prefix first. Returns <0, 0, >0. */
 int name_compare(const char *a, size_t alen, const char *b, size_t blen);
 

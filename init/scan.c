@@ -163,8 +163,8 @@ static bool read_file_xattrs(struct scanner *s, struct node *node, int dir, cons
 		return true;
 	int fd = openat(dir, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	bool done =
-	    fd < 0 ? failed(s, path, "open", fault)
-	           : (is_same(fd, st) || changed(s, path, fault)) && read_xattrs(s, node, path, fd, fault);
+	    fd >= 0 ? (is_same(fd, st) || changed(s, path, fault)) && read_xattrs(s, node, path, fd, fault)
+	            : failed(s, path, "open", fault);
 	close_fd(&fd);
 	return done;
 }

@@ -41,14 +41,13 @@ static void init(struct state *s, const struct dest *dest)
 	    .dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1, .group = (gid_t)-1};
 }
 
-/* FD, which ST describes, was written by this user or by root, and nobody else can write it. */
-static bool is_private(const struct state *s, int fd, const struct stat *st)
+bool state_private(const struct state *s, int fd, const struct stat *st)
 {
 	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0 &&
 	       dest_owner_is(s->dest, fd, st);
 }
 
-static bool refuse_shared(const struct state *s, struct fault *fault, const char *name)
+bool state_refuse(const struct state *s, struct fault *fault, const char *name)
 {
 	char object[PATH_LEN_MAX + 16];
 
@@ -68,8 +67,8 @@ static bool open_dir(struct state *s, struct fault *fault)
 	 * Its sticky bit says so until a fill has ended. */
 	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->dir, 01700) == 0)
 		st.st_mode = 01700;
-	if (!is_private(s, s->dir, &st))
-		return refuse_shared(s, fault, "");
+	if (!state_private(s, s->dir, &st))
+		return state_refuse(s, fault, "");
 	s->exposed = st.st_mode & S_ISVTX;
 	if (fstat(s->dest->root, &st) != 0)
 		return state_fault(s, fault, "", "open");
@@ -150,8 +149,8 @@ bool state_group_enters(const struct state *s, int dir)
 /* Who may remove a file by hand may do so by its name in .decant. */
 static bool may_name(const struct state *s, int fd, const struct stat *st)
 {
-	return is_private(s, fd, st) || (st->st_uid == geteuid() && !(st->st_mode & S_IWOTH) &&
-	                                 st->st_gid == s->group && dest_owner_is(s->dest, fd, st));
+	return state_private(s, fd, st) || (st->st_uid == geteuid() && !(st->st_mode & S_IWOTH) &&
+	                                    st->st_gid == s->group && dest_owner_is(s->dest, fd, st));
 }
 
 /* Is what ST describes a plain file, and HEAD the head of a state? */
@@ -295,46 +294,6 @@ static void journal_name(char *name, size_t size, const char *id)
 	snprintf(name, size, "%s%s", journal_prefix, id);
 }
 
-/* What was set aside in .decant itself, to tmp, as far as that can be. */
-static void gather_trash(struct state *s)
-{
-	struct names names;
-
-	if (!names_some(s->dir, &names))
-		return;
-	for (uint32_t i = 0; i < names.count; i++)
-		if (strncmp(names_get(&names, i).s, "trash-", 6) == 0)
-			(void)state_discard(s, s->dir, names_get(&names, i).s);
-	names_free(&names);
-}
-
-bool state_clear(struct state *s, struct fault *fault)
-{
-	struct stat st;
-
-	/* While others could write to .decant they may have filled tmp with what cannot be removed: a new one
-	 * is made, and what is in the old one gets other names there. */
-	if (s->exposed)
-		(void)state_discard(s, s->dir, "tmp");
-	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
-		return state_fault(s, fault, "tmp", "create");
-	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
-	if (s->tmp < 0 && (errno == ENOTDIR || errno == ELOOP)) {
-		/* Something else was put there. */
-		if (!dest_unlink(s->dir, "tmp") || !dest_mkdir(s->dir, "tmp", 0700))
-			return state_fault(s, fault, "tmp", "replace");
-		s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
-	}
-	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
-		return state_fault(s, fault, "tmp", "open");
-	if (s->exposed)
-		gather_trash(s);
-	/* Ours, but open to others: not any more. */
-	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
-		st.st_mode &= ~(mode_t)022;
-	return is_private(s, s->tmp, &st) ? state_purge(s, fault) : refuse_shared(s, fault, "/tmp");
-}
-
 bool state_switched(const struct state *s, bool *is, struct fault *fault)
 {
 	struct stat st, dir;
@@ -362,7 +321,7 @@ void state_resume(struct state *s, const struct bundle *b)
 	s->journal = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	s->resumed = s->journal >= 0 && fstat(s->journal, &st) == 0 &&
 	             read_full(s->journal, head, STATE_SIZE, 0) == STATE_SIZE &&
-	             is_private(s, s->journal, &st) && is_whole(&st, head) &&
+	             state_private(s, s->journal, &st) && is_whole(&st, head) &&
 	             bundle_index_is(b, s->journal, STATE_SIZE);
 	if (!s->resumed)
 		close_fd(&s->journal);

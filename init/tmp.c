@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "names.h"
@@ -129,4 +131,44 @@ bool state_purge(struct state *s, struct fault *fault)
 	}
 	errno = EBUSY;
 	return state_fault(s, fault, "tmp", "empty");
+}
+
+/* What was set aside in .decant itself, to tmp, as far as that can be. */
+static void gather_trash(struct state *s)
+{
+	struct names names;
+
+	if (!names_some(s->dir, &names))
+		return;
+	for (uint32_t i = 0; i < names.count; i++)
+		if (strncmp(names_get(&names, i).s, "trash-", 6) == 0)
+			(void)state_discard(s, s->dir, names_get(&names, i).s);
+	names_free(&names);
+}
+
+bool state_clear(struct state *s, struct fault *fault)
+{
+	struct stat st;
+
+	/* While others could write to .decant they may have filled tmp with what cannot be removed: a new one
+	 * is made, and what is in the old one gets other names there. */
+	if (s->exposed)
+		(void)state_discard(s, s->dir, "tmp");
+	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
+		return state_fault(s, fault, "tmp", "create");
+	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
+	if (s->tmp < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+		/* Something else was put there. */
+		if (!dest_unlink(s->dir, "tmp") || !dest_mkdir(s->dir, "tmp", 0700))
+			return state_fault(s, fault, "tmp", "replace");
+		s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
+	}
+	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
+		return state_fault(s, fault, "tmp", "open");
+	if (s->exposed)
+		gather_trash(s);
+	/* Ours, but open to others: not any more. */
+	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
+		st.st_mode &= ~(mode_t)022;
+	return state_private(s, s->tmp, &st) ? state_purge(s, fault) : state_refuse(s, fault, "/tmp");
 }

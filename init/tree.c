@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "path.h"
 
 size_t tree_path(const struct tree *t, uint32_t dir, const char *name, char *out)
 {
@@ -41,11 +42,7 @@ static int walk(int root, const char *path, int flags)
 	int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	for (const char *at = path; dir >= 0 && at;) {
-		const char *slash = strchr(at, '/');
-		size_t len = slash ? (size_t)(slash - at) : strlen(at);
-		memcpy(name, at, len);
-		name[len] = '\0';
-		at = slash ? slash + 1 : NULL;
+		at = path_step(at, name);
 		int next = openat(dir, name, (at ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC);
 		int error = errno;
 		close(dir);
