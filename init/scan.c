@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "inodes.h"
 #include "io.h"
 #include "names.h"
 #include "path.h"
@@ -18,10 +19,7 @@
 struct scanner {
 	struct tree *tree;
 	const struct scan_options *options;
-	/* The first entry of each file with several names, by device and inode; open addressing, a power
-	 * of 2. */
-	uint32_t *inodes;
-	uint32_t inode_room, inode_count;
+	struct inodes inodes;         /* of the files with several names */
 	char list[XATTR_SET_MAX + 1]; /* for read_xattrs, here because directories are many levels deep */
 };
 
@@ -191,55 +189,21 @@ static bool fill_node(struct scanner *s, struct node *node, const char *name, ui
 	return node->name || no_memory(s, fault);
 }
 
-/* The place for the file (DEV, INO) in the table of inodes. */
-static uint32_t *find_inode(const struct scanner *s, uint64_t dev, uint64_t ino)
-{
-	uint64_t hash = (ino ^ dev << 32) * UINT64_C(0x9e3779b97f4a7c15);
-	for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
-		uint32_t *slot = &s->inodes[i & (s->inode_room - 1)];
-		if (*slot == NO_NODE ||
-		    (s->tree->entries[*slot].dev == dev && s->tree->entries[*slot].ino == ino))
-			return slot;
-	}
-}
-
-static bool grow_inodes(struct scanner *s)
-{
-	uint32_t *old = s->inodes, old_room = s->inode_room;
-
-	if (old && s->inode_count < old_room / 2)
-		return true;
-	uint32_t room = old_room ? old_room * 2 : 1024;
-	uint32_t *table = malloc(room * sizeof *table);
-	if (!table)
-		return false;
-	memset(table, 0xff, room * sizeof *table);
-	s->inodes = table;
-	s->inode_room = room;
-	for (uint32_t i = 0; i < old_room; i++)
-		if (old[i] != NO_NODE)
-			*find_inode(s, s->tree->entries[old[i]].dev, s->tree->entries[old[i]].ino) = old[i];
-	free(old);
-	return true;
-}
-
 /* A file that has other names: the first of them in the tree is the file, the others are links to it. */
 static bool note_inode(struct scanner *s, uint32_t number, struct fault *fault)
 {
 	struct tree_entry *e = &s->tree->entries[number];
-	if (!grow_inodes(s))
+	uint32_t first;
+
+	if (!inodes_first(&s->inodes, s->tree, number, &first))
 		return no_memory(s, fault);
-	uint32_t *slot = find_inode(s, e->dev, e->ino);
-	if (*slot == NO_NODE) {
-		*slot = number;
-		s->inode_count++;
+	if (first == number)
 		return true;
-	}
 	char *name = e->node.name;
 	uint32_t parent = e->node.parent;
 	free(e->node.xattrs);
 	*e = (struct tree_entry){
-	    .type = ENTRY_HARDLINK, .size = *slot, .node = {.name = name, .parent = parent}};
+	    .type = ENTRY_HARDLINK, .size = first, .node = {.name = name, .parent = parent}};
 	return true;
 }
 
@@ -446,6 +410,6 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 		t->has_setid = t->has_setid || t->dirs[i].node.setid;
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		t->has_setid = t->has_setid || t->entries[i].node.setid;
-	free(s.inodes);
+	free(s.inodes.first);
 	return done;
 }

@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "hash.h"
 #include "io.h"
-#include "stop.h"
 
 /* The state file: this head, then the bundle's index as it stands in the bundle. */
 #define STATE_MAGIC "dcntstat"
@@ -35,89 +33,10 @@ bool state_fault(const struct state *s, struct fault *fault, const char *name, c
 	return fault_errno(fault, error, object, action);
 }
 
-static void init(struct state *s, const struct dest *dest)
+void state_init(struct state *s, const struct dest *dest)
 {
 	*s = (struct state){
 	    .dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1, .group = (gid_t)-1};
-}
-
-bool state_private(const struct state *s, int fd, const struct stat *st)
-{
-	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0 &&
-	       dest_owner_is(s->dest, fd, st);
-}
-
-bool state_refuse(const struct state *s, struct fault *fault, const char *name)
-{
-	char object[PATH_LEN_MAX + 16];
-
-	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s", PATH_LEN_MAX, s->dest->path, name);
-	return fault_set(fault, EXIT_VOLUME, object, "open",
-	                 "belongs to, or can be written by, somebody else");
-}
-
-static bool open_dir(struct state *s, struct fault *fault)
-{
-	struct stat st;
-
-	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR, O_RDONLY);
-	if (s->dir < 0 || fstat(s->dir, &st) != 0)
-		return state_fault(s, fault, "", "open");
-	/* Ours, but open to others, as a kubelet makes all of a persistent volume for fsGroup: not any more.
-	 * Its sticky bit says so until a fill has ended. */
-	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->dir, 01700) == 0)
-		st.st_mode = 01700;
-	if (!state_private(s, s->dir, &st))
-		return state_refuse(s, fault, "");
-	s->exposed = st.st_mode & S_ISVTX;
-	if (fstat(s->dest->root, &st) != 0)
-		return state_fault(s, fault, "", "open");
-	if ((st.st_mode & (S_IWGRP | S_ISVTX)) == S_IWGRP)
-		s->group = st.st_gid;
-	return true;
-}
-
-static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
-{
-	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-	struct timespec now, end;
-	struct stat st;
-
-	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (s->lock < 0 || fstat(s->lock, &st) != 0)
-		return state_fault(s, fault, "lock", "open");
-	errno = ENOTDIR;
-	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
-		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
-		                 STATE_DIR "/lock is not a plain file");
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += timeout;
-	while (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return state_fault(s, fault, "lock", "lock");
-		if (!stop_check(fault))
-			return false;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
-			return fault_set(fault, EXIT_LOCKED, s->dest->path, "lock",
-			                 "another fill of this volume has not ended within %u s", timeout);
-		nanosleep(&pause, NULL);
-	}
-	/* What is locked must be what the next one finds. */
-	if (fstat(s->lock, &st) != 0)
-		return state_fault(s, fault, "lock", "stat");
-	if (st.st_nlink != 1)
-		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
-		                 STATE_DIR "/lock was removed meanwhile");
-	return true;
-}
-
-bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, struct fault *fault)
-{
-	init(s, dest);
-	if (!dest_mkdir(dest->root, STATE_DIR, 0700) && errno != EEXIST)
-		return state_fault(s, fault, "", "create");
-	return open_dir(s, fault) && take_lock(s, timeout, fault);
 }
 
 void state_close(struct state *s)
@@ -131,19 +50,6 @@ void state_close(struct state *s)
 	close_fd(&s->tmp);
 	close_fd(&s->lock);
 	close_fd(&s->dir);
-}
-
-bool state_group_may(const struct state *s, int dir)
-{
-	struct stat st;
-	return fstat(dir, &st) == 0 && st.st_gid == s->group &&
-	       (st.st_mode & (S_IWGRP | S_IXGRP | S_ISVTX)) == (S_IWGRP | S_IXGRP);
-}
-
-bool state_group_enters(const struct state *s, int dir)
-{
-	struct stat st;
-	return fstat(dir, &st) == 0 && (st.st_mode & (st.st_gid == s->group ? S_IXGRP : S_IXOTH));
 }
 
 /* Who may remove a file by hand may do so by its name in .decant. */
@@ -268,7 +174,7 @@ bool state_past(struct state *s, const char *name, struct bundle *past, bool *fo
 
 bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 {
-	init(s, dest);
+	state_init(s, dest);
 	s->dir = dest_child(dest, dest->root, STATE_DIR, O_RDONLY);
 	if (s->dir < 0 && errno == EACCES)
 		return state_fault(s, fault, "", "open");
@@ -446,11 +352,6 @@ static bool write_later(int fd, const unsigned char *head)
 		nanosleep(&pause, NULL);
 	}
 	return true;
-}
-
-bool state_heal(struct state *s, struct fault *fault)
-{
-	return !s->exposed || fchmod(s->dir, 0700) == 0 || state_fault(s, fault, "", "set mode");
 }
 
 bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fault *fault)

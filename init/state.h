@@ -46,6 +46,8 @@ struct state {
 	_Atomic unsigned discarded; /* how many names state_discard has given away */
 };
 
+/* Nothing open yet: what state_lock and state_peek begin with. */
+void state_init(struct state *state, const struct dest *dest);
 /* Make DEST/.decant if it is not there, and take the lock, waiting at most TIMEOUT seconds (EXIT_LOCKED).
  * Pass state_close in any case; it gives the lock back. */
 bool state_lock(struct state *state, const struct dest *dest, unsigned timeout, struct fault *fault);

@@ -1,0 +1,108 @@
+/* lock.c - the part of state.h that deals with whose .decant is, and who works in it now. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "state.h"
+#include "stop.h"
+
+bool state_private(const struct state *s, int fd, const struct stat *st)
+{
+	return (st->st_uid == geteuid() || st->st_uid == 0) && (st->st_mode & 022) == 0 &&
+	       dest_owner_is(s->dest, fd, st);
+}
+
+bool state_refuse(const struct state *s, struct fault *fault, const char *name)
+{
+	char object[PATH_LEN_MAX + 16];
+
+	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s", PATH_LEN_MAX, s->dest->path, name);
+	return fault_set(fault, EXIT_VOLUME, object, "open",
+	                 "belongs to, or can be written by, somebody else");
+}
+
+static bool open_dir(struct state *s, struct fault *fault)
+{
+	struct stat st;
+
+	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR, O_RDONLY);
+	if (s->dir < 0 || fstat(s->dir, &st) != 0)
+		return state_fault(s, fault, "", "open");
+	/* Ours, but open to others, as a kubelet makes all of a persistent volume for fsGroup: not any more.
+	 * Its sticky bit says so until a fill has ended. */
+	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->dir, 01700) == 0)
+		st.st_mode = 01700;
+	if (!state_private(s, s->dir, &st))
+		return state_refuse(s, fault, "");
+	s->exposed = st.st_mode & S_ISVTX;
+	if (fstat(s->dest->root, &st) != 0)
+		return state_fault(s, fault, "", "open");
+	if ((st.st_mode & (S_IWGRP | S_ISVTX)) == S_IWGRP)
+		s->group = st.st_gid;
+	return true;
+}
+
+static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
+{
+	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	struct timespec now, end;
+	struct stat st;
+
+	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (s->lock < 0 || fstat(s->lock, &st) != 0)
+		return state_fault(s, fault, "lock", "open");
+	errno = ENOTDIR;
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
+		                 STATE_DIR "/lock is not a plain file");
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += timeout;
+	while (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return state_fault(s, fault, "lock", "lock");
+		if (!stop_check(fault))
+			return false;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
+			return fault_set(fault, EXIT_LOCKED, s->dest->path, "lock",
+			                 "another fill of this volume has not ended within %u s", timeout);
+		nanosleep(&pause, NULL);
+	}
+	/* What is locked must be what the next one finds. */
+	if (fstat(s->lock, &st) != 0)
+		return state_fault(s, fault, "lock", "stat");
+	if (st.st_nlink != 1)
+		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
+		                 STATE_DIR "/lock was removed meanwhile");
+	return true;
+}
+
+bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, struct fault *fault)
+{
+	state_init(s, dest);
+	if (!dest_mkdir(dest->root, STATE_DIR, 0700) && errno != EEXIST)
+		return state_fault(s, fault, "", "create");
+	return open_dir(s, fault) && take_lock(s, timeout, fault);
+}
+
+bool state_group_may(const struct state *s, int dir)
+{
+	struct stat st;
+	return fstat(dir, &st) == 0 && st.st_gid == s->group &&
+	       (st.st_mode & (S_IWGRP | S_IXGRP | S_ISVTX)) == (S_IWGRP | S_IXGRP);
+}
+
+bool state_group_enters(const struct state *s, int dir)
+{
+	struct stat st;
+	return fstat(dir, &st) == 0 && (st.st_mode & (st.st_gid == s->group ? S_IXGRP : S_IXOTH));
+}
+
+bool state_heal(struct state *s, struct fault *fault)
+{
+	return !s->exposed || fchmod(s->dir, 0700) == 0 || state_fault(s, fault, "", "set mode");
+}
