@@ -5,37 +5,48 @@
 #include <string.h>
 
 #include "format.h"
+#include "path.h"
 
 /* A pattern becomes a list of tokens; matching moves a set of positions in the path through them, so that its
  * cost is the product of the two lengths and no pattern can make it explode. */
 enum kind {
-	LITERAL,    /* the byte C */
-	ANY,        /* ?: one byte, no slash */
-	STAR,       /* *: bytes without a slash */
-	CLASS,      /* [...]: one byte out of SET */
-	DEEP,       /* **: any bytes */
-	DEEP_SLASH, /* "**" and a slash: nothing, or any bytes and a slash */
+	LITERAL,    /* the character LOW */
+	ANY,        /* ?: one character, no slash */
+	STAR,       /* *: characters without a slash */
+	CLASS,      /* [...]: one character of the COUNT ranges that follow, or of no one of them */
+	RANGE,      /* LOW to HIGH; of a class */
+	DEEP,       /* **: any characters */
+	DEEP_SLASH, /* "**" and a slash: nothing, or any characters and a slash */
 };
 
 struct token {
 	enum kind kind;
-	unsigned char c;
-	unsigned char set[32];
+	bool negate;
+	uint32_t low, high, count;
 };
 
 struct ignore_pattern {
 	bool back; /* "!" */
 	size_t count;
-	struct token tokens[];
+	struct token tokens[]; /* no more than it has bytes */
 };
 
-static void set_add(unsigned char *set, unsigned char c)
+/* A byte that belongs to no UTF-8 is a character by itself, of a number that no other has. */
+enum { NOT_UTF8 = 0xdc00 };
+
+static uint32_t next_char(const char **at, const char *end)
 {
-	set[c / 8] |= (unsigned char)(1u << c % 8);
+	uint32_t code;
+	size_t n = utf8_decode(*at, (size_t)(end - *at), &code);
+
+	if (n == 0)
+		code = NOT_UTF8 + (unsigned char)**at;
+	*at += n ? n : 1;
+	return code;
 }
 
 /* One end of a range in a class, which a backslash may escape. False where Go sees none, too. */
-static bool class_byte(const char **at, const char *end, unsigned char *c)
+static bool class_char(const char **at, const char *end, uint32_t *c)
 {
 	if (*at >= end || **at == '-' || **at == ']')
 		return false;
@@ -43,75 +54,72 @@ static bool class_byte(const char **at, const char *end, unsigned char *c)
 		++*at;
 	if (*at >= end)
 		return false;
-	*c = (unsigned char)*(*at)++;
-	return true;
+	*c = next_char(at, end);
+	return *c < NOT_UTF8 || *c > NOT_UTF8 + 255;
 }
 
-/* The class after '[' at *AT; leaves *AT behind the ']'. */
-static const char *parse_class(const char **at, const char *end, struct token *token)
+/* The class after '[' at *AT, to P; leaves *AT behind the ']'. As with Go a slash may be in it. */
+static const char *parse_class(const char **at, const char *end, struct ignore_pattern *p)
 {
-	bool negate = *at < end && **at == '^';
-	unsigned members = 0;
+	struct token *class = &p->tokens[p->count++];
 
-	token->kind = CLASS;
-	memset(token->set, 0, sizeof token->set);
-	*at += negate;
-	while (*at < end && (**at != ']' || members == 0)) {
-		unsigned char low, high;
-		if (!class_byte(at, end, &low))
+	*class = (struct token){.kind = CLASS, .negate = *at < end && **at == '^'};
+	*at += class->negate;
+	while (*at < end && (**at != ']' || class->count == 0)) {
+		struct token *range = &p->tokens[p->count++];
+		*range = (struct token){.kind = RANGE};
+		if (!class_char(at, end, &range->low))
 			return "a [...] is malformed";
-		high = low;
+		range->high = range->low;
 		if (*at < end && **at == '-') {
 			++*at;
-			if (!class_byte(at, end, &high))
+			if (!class_char(at, end, &range->high))
 				return "a [...] is malformed";
 		}
-		if (high < low)
+		if (range->high < range->low)
 			return "a range in [...] runs backwards";
-		for (unsigned c = low; c <= high; c++)
-			set_add(token->set, (unsigned char)c);
-		members++;
+		class->count++;
 	}
 	if (*at >= end || **at != ']')
 		return "a [ has no ]";
 	++*at;
-	for (unsigned i = 0; negate && i < sizeof token->set; i++)
-		token->set[i] = (unsigned char)~token->set[i];
-	token->set['/' / 8] &= (unsigned char)~(1u << '/' % 8);
 	return NULL;
 }
 
-static const char *parse_token(const char **at, const char *end, struct token *token)
+/* "**" at the end is for all that follows. In front of something else Docker reads it as if a slash came
+ * after it, unless it begins a pattern that has no other special character: that is the end of a path. */
+static enum kind stars_kind(const char *at, const char *end, bool first, bool slash)
 {
-	char c = *(*at)++;
+	bool special = false;
 
-	*token = (struct token){.kind = LITERAL, .c = (unsigned char)c};
-	switch (c) {
-	case '*':
-		token->kind = STAR;
-		if (*at < end && **at == '*') {
-			token->kind = DEEP;
-			while (*at < end && **at == '*')
-				++*at;
-			if (*at < end && **at == '/') {
-				token->kind = DEEP_SLASH;
-				++*at;
-			}
-		}
-		return NULL;
-	case '?':
-		token->kind = ANY;
-		return NULL;
-	case '[':
-		return parse_class(at, end, token);
-	case '\\':
-		if (*at == end)
-			return "a backslash has nothing to escape";
-		token->c = (unsigned char)*(*at)++;
-		return NULL;
-	default:
-		return NULL;
+	for (const char *c = at; c < end; c++)
+		special = special || strchr("*?[]\\", *c);
+	return at == end || (first && !slash && !special) ? DEEP : DEEP_SLASH;
+}
+
+static const char *parse_token(const char **at, const char *end, struct ignore_pattern *p)
+{
+	struct token token = {.kind = LITERAL};
+	char c = **at;
+
+	if (c == '[') {
+		++*at;
+		return parse_class(at, end, p);
 	}
+	if (c == '\\' && ++*at == end)
+		return "a backslash has nothing to escape";
+	token.low = next_char(at, end);
+	if (c == '?') {
+		token.kind = ANY;
+	} else if (c == '*' && (*at == end || **at != '*')) {
+		token.kind = STAR;
+	} else if (c == '*') {
+		bool slash = ++*at < end && **at == '/';
+		*at += slash;
+		token.kind = stars_kind(*at, end, p->count == 0, slash);
+	}
+	p->tokens[p->count++] = token;
+	return NULL;
 }
 
 /* Path cleaning, as Go's filepath.Clean does it to patterns: no double slashes, no "." components, ".." takes
@@ -155,7 +163,7 @@ static const char *compile(struct ignore *ignore, const char *pattern, size_t le
 	p->back = back;
 	p->count = 0;
 	for (const char *at = pattern, *end = pattern + len; at < end;) {
-		const char *wrong = parse_token(&at, end, &p->tokens[p->count++]);
+		const char *wrong = parse_token(&at, end, p);
 		if (wrong) {
 			free(p);
 			return wrong;
@@ -232,9 +240,23 @@ void ignore_free(struct ignore *ignore)
 	memset(ignore, 0, sizeof *ignore);
 }
 
+/* Is character C what the token at T stands for, one that stands for one? */
+static bool fits(const struct token *t, uint32_t c)
+{
+	bool in = false;
+
+	if (t->kind == LITERAL)
+		return c == t->low;
+	if (t->kind == ANY)
+		return c != '/';
+	for (uint32_t i = 1; i <= t->count && !in; i++)
+		in = t[i].low <= c && c <= t[i].high;
+	return in != t->negate;
+}
+
 /* Where the pattern may be in the path after a token: reached[i] is true when what came before can match the
- * first i bytes. Works in place. */
-static void step(const struct token *t, const unsigned char *path, size_t len, bool *reached)
+ * first i characters. Works in place. */
+static void step(const struct token *t, const uint32_t *path, size_t len, bool *reached)
 {
 	bool carry = false;
 
@@ -254,21 +276,18 @@ static void step(const struct token *t, const unsigned char *path, size_t len, b
 			reached[i] = reached[i] || (before && i > 0 && path[i - 1] == '/');
 		}
 		return;
+	case RANGE: /* its class has seen to it */
+		return;
 	default:
-		for (size_t i = len; i > 0; i--) {
-			unsigned char c = path[i - 1];
-			bool fits = t->kind == LITERAL ? c == t->c
-			            : t->kind == ANY   ? c != '/'
-			                               : (t->set[c / 8] >> c % 8 & 1);
-			reached[i] = reached[i - 1] && fits;
-		}
+		for (size_t i = len; i > 0; i--)
+			reached[i] = reached[i - 1] && fits(t, path[i - 1]);
 		reached[0] = false;
 		return;
 	}
 }
 
 /* Does the pattern match the path, or a directory above it? */
-static bool matches(const struct ignore_pattern *p, const unsigned char *path, size_t len)
+static bool matches(const struct ignore_pattern *p, const uint32_t *path, size_t len)
 {
 	bool reached[PATH_LEN_MAX + 1];
 
@@ -284,12 +303,18 @@ static bool matches(const struct ignore_pattern *p, const unsigned char *path, s
 
 bool ignore_matches(const struct ignore *ignore, const char *path, size_t len)
 {
+	uint32_t chars[PATH_LEN_MAX];
+	const char *at = path;
 	bool ignored = false;
-	if (len > PATH_LEN_MAX)
+	size_t count = 0;
+
+	if (len > PATH_LEN_MAX || ignore->count == 0)
 		return false;
+	while (at < path + len)
+		chars[count++] = next_char(&at, path + len);
 	for (size_t i = 0; i < ignore->count; i++) {
 		const struct ignore_pattern *p = ignore->patterns[i];
-		if (ignored == p->back && matches(p, (const unsigned char *)path, len))
+		if (ignored == p->back && matches(p, chars, count))
 			ignored = !p->back;
 	}
 	return ignored;

@@ -1,6 +1,7 @@
 /* ignore.h - which paths of a tree are left out, by the rules of a .dockerignore file: Go's filepath.Match
  * for each pattern, "**" for any number of directories, "!" to take back, the last pattern that matches wins,
- * and what holds for a directory holds for all below it. Pure functions. */
+ * and what holds for a directory holds for all below it. What Docker makes of "**" is in
+ * github.com/moby/patternmatcher. Characters are those of UTF-8. Pure functions. */
 #ifndef DECANT_IGNORE_H
 #define DECANT_IGNORE_H
 

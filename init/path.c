@@ -57,23 +57,24 @@ int name_compare(const char *a, size_t alen, const char *b, size_t blen)
 	return (alen > blen) - (alen < blen);
 }
 
-/* The length of the valid UTF-8 sequence (RFC 3629) of two bytes or more at S, or 0. C1 control
- * characters (U+0080 to U+009F) count as not valid, because a terminal may obey them. */
-static size_t utf8_sequence(const unsigned char *s, size_t left)
+size_t utf8_decode(const char *text, size_t left, uint32_t *code)
 {
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *s = (const unsigned char *)text;
 	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+
+	*code = s[0];
+	if (s[0] < 0x80)
+		return 1;
 	if (s[0] < 0xc2 || s[0] > 0xf4 || n > left)
 		return 0;
-	uint32_t code = s[0] & (0x7fu >> n);
+	*code &= 0x7fu >> n;
 	for (size_t i = 1; i < n; i++) {
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-		code = code << 6 | (s[i] & 0x3f);
+		*code = *code << 6 | (s[i] & 0x3f);
 	}
-	static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
-	if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return n;
+	return *code < least[n] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff) ? 0 : n;
 }
 
 const char *name_escape(char *out, size_t size, const char *name, size_t len)
@@ -83,7 +84,11 @@ const char *name_escape(char *out, size_t size, const char *name, size_t len)
 	size_t at = 0;
 
 	for (size_t i = 0; i < len;) {
-		size_t sequence = s[i] >= 0x80 ? utf8_sequence(s + i, len - i) : 0;
+		uint32_t code;
+		size_t sequence = utf8_decode(name + i, len - i, &code);
+		/* A terminal may obey C1 control characters, too. */
+		if (code < 0xa0)
+			sequence = 0;
 		bool plain = s[i] >= 0x20 && s[i] < 0x7f && s[i] != '\\';
 		size_t need = sequence ? sequence : plain ? 1 : s[i] == '\\' ? 2 : 4;
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* True when the LEN bytes at NAME can be one component of a path on Linux: 1 to 255 bytes, no '/',
  * no NUL, neither "." nor "..". Any other byte is allowed (path_resolution(7)). */
@@ -25,6 +26,10 @@ const char *path_step(const char *path, char *name);
 
 /* Compare two names as the format sorts them: by unsigned bytes, a prefix first. Returns <0, 0, >0. */
 int name_compare(const char *a, size_t alen, const char *b, size_t blen);
+
+/* The character, of LEFT bytes at TEXT (at least one), to CODE. Its length, or 0 for what is no valid UTF-8
+ * (RFC 3629); then CODE has no meaning. */
+size_t utf8_decode(const char *text, size_t left, uint32_t *code);
 
 /* Write LEN bytes of NAME to OUT (SIZE bytes, SIZE > 4), NUL-terminated, made safe for one line of a
  * terminal: control bytes, backslash and bytes that are no valid UTF-8 become \xHH (backslash: \\).

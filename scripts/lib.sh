@@ -11,17 +11,18 @@
 
 # One line, as every program here says it: who, what, doing what, why.
 refuse() { # object action reason
-	echo "$name: $1: $2: $3" >&2
+	say "$1: $2: $3"
 	exit 2
 }
 
 fail() { # object action reason
-	echo "$name: $1: $2: $3" >&2
+	say "$1: $2: $3"
 	exit 1
 }
 
+# Names may have any bytes, of which control characters would make more lines, or obey.
 say() {
-	echo "$name: $*" >&2
+	printf '%s\n' "$(printf '%s' "$name: $*" | LC_ALL=C tr '\001-\037\177' '?')" >&2
 }
 
 # Stops when PATH is nothing to read from. A pipe is.

@@ -26,25 +26,54 @@ struct match {
 	char *memo; /* for each place in both: 0 not known, 1 no, 2 yes */
 };
 
+/* The length of CODE in UTF-8, which goes to OUT; 0 for what is no character. */
+static size_t encode(uint32_t code, unsigned char *out)
+{
+	bool surrogate = code >> 11 == 0x1b;
+	size_t len = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : code < 0x110000 ? 4 : 0;
+
+	for (size_t i = len; i-- > 1; code >>= 6)
+		out[i] = (unsigned char)(0x80 | (code & 0x3f));
+	out[0] = (unsigned char)(len < 2 ? code : (0xf00u >> len & 0xff) | code);
+	return surrogate ? 0 : len;
+}
+
+/* The character at S: its code, and how many bytes it has. A byte of no UTF-8 is beyond all codes. */
+static size_t character(const char *s, size_t n, uint32_t *code)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	unsigned char back[4];
+
+	for (size_t len = 1; len <= 4 && len <= n; len++) {
+		*code = u[0] & (len == 1 ? 0x7fu : 0x7fu >> len);
+		for (size_t i = 1; i < len; i++)
+			*code = *code << 6 | (u[i] & 0x3f);
+		if (encode(*code, back) == len && memcmp(back, s, len) == 0)
+			return len;
+	}
+	*code = 0x110000 + u[0];
+	return 1;
+}
+
 /* One end of a range; its length, or 0. */
-static size_t member(const char *p, size_t n, unsigned char *c)
+static size_t member(const char *p, size_t n, uint32_t *c)
 {
 	size_t at = n && p[0] == '\\';
 	if (n == 0 || p[0] == '-' || p[0] == ']' || at >= n)
 		return 0;
-	*c = (unsigned char)p[at];
-	return at + 1;
+	size_t len = character(p + at, n - at, c);
+	return *c < 0x110000 ? at + len : 0;
 }
 
 /* The length of the class at P, behind its '['; 0 when it is malformed. *IN: is C in it? */
-static size_t read_class(const char *p, size_t n, unsigned char c, bool *in)
+static size_t read_class(const char *p, size_t n, uint32_t c, bool *in)
 {
 	bool negate = n && p[0] == '^';
 	size_t at = negate;
 
 	*in = false;
 	for (int members = 0; at < n && (p[at] != ']' || !members); members++) {
-		unsigned char low, high;
+		uint32_t low, high;
 		size_t len = member(p + at, n - at, &low);
 		if (!len)
 			return 0;
@@ -58,7 +87,7 @@ static size_t read_class(const char *p, size_t n, unsigned char c, bool *in)
 		}
 		*in = *in || (low <= c && c <= high);
 	}
-	*in = *in != negate && c != '/';
+	*in = *in != negate;
 	return at < n ? at + 1 : 0;
 }
 
@@ -81,20 +110,28 @@ static bool well_formed(const char *p, size_t n)
 
 static bool matches(struct match *m, size_t p, size_t s);
 
+/* Is there nothing but plain characters from P on? */
+static bool is_plain(const struct match *m, size_t p)
+{
+	while (p < m->pn && !strchr("*?[]\\", m->p[p]))
+		p++;
+	return p == m->pn;
+}
+
 static bool matches_star(struct match *m, size_t p, size_t s)
 {
-	size_t stars = 1;
-	while (p + stars < m->pn && m->p[p + stars] == '*')
-		stars++;
-	bool deep = stars > 1, slash = deep && p + stars < m->pn && m->p[p + stars] == '/';
-	size_t rest = p + stars + slash;
+	bool deep = p + 1 < m->pn && m->p[p + 1] == '*', slash = deep && p + 2 < m->pn && m->p[p + 2] == '/';
+	size_t rest = p + 1 + deep + slash, next;
+	bool anywhere = deep && (rest == m->pn || (p == 0 && !slash && is_plain(m, rest)));
+	uint32_t c;
 
 	if (matches(m, rest, s))
 		return true;
-	for (size_t i = s; i < m->sn; i++) {
-		if (!deep && m->s[i] == '/')
+	for (size_t i = s; i < m->sn; i = next) {
+		next = i + character(m->s + i, m->sn - i, &c);
+		if (!deep && c == '/')
 			return false;
-		if ((!slash || m->s[i] == '/') && matches(m, rest, i + 1))
+		if ((!deep || anywhere || c == '/') && matches(m, rest, next))
 			return true;
 	}
 	return false;
@@ -102,21 +139,24 @@ static bool matches_star(struct match *m, size_t p, size_t s)
 
 static bool matches_here(struct match *m, size_t p, size_t s)
 {
+	uint32_t c;
+
 	if (p == m->pn)
 		return s == m->sn;
 	if (m->p[p] == '*')
 		return matches_star(m, p, s);
 	if (s == m->sn)
 		return false;
+	size_t n = character(m->s + s, m->sn - s, &c);
 	if (m->p[p] == '?')
-		return m->s[s] != '/' && matches(m, p + 1, s + 1);
+		return m->s[s] != '/' && matches(m, p + 1, s + n);
 	if (m->p[p] == '[') {
 		bool in;
-		size_t len = read_class(m->p + p + 1, m->pn - p - 1, (unsigned char)m->s[s], &in);
-		return in && matches(m, p + 1 + len, s + 1);
+		size_t len = read_class(m->p + p + 1, m->pn - p - 1, c, &in);
+		return in && matches(m, p + 1 + len, s + n);
 	}
 	p += m->p[p] == '\\';
-	return m->p[p] == m->s[s] && matches(m, p + 1, s + 1);
+	return m->pn - p >= n && memcmp(m->p + p, m->s + s, n) == 0 && matches(m, p + n, s + n);
 }
 
 static bool matches(struct match *m, size_t p, size_t s)

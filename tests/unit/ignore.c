@@ -98,48 +98,149 @@ END_TEST
 START_TEST(two_stars_match_any_number_of_directories)
 {
 	static const struct row rows[] = {
-	    {"**/x", "x", true},        {"**/x", "a/x", true},       {"**/x", "a/b/c/x", true},
-	    {"**/x", "ax", false},      {"**/x", "a/bx", false},     {"**/x", "xa", false},
-	    {"**/*.o", "main.o", true}, {"**/*.o", "a/b/m.o", true}, {"**/*.o", "a/b/m.oo", false},
-	    {"a/**", "a", false},       {"a/**", "a/b", true},       {"a/**", "a/b/c", true},
-	    {"a/**", "ab", false},      {"a/**", "b/a/c", false},    {"a/**/b", "a/b", true},
-	    {"a/**/b", "a/x/b", true},  {"a/**/b", "a/x/y/b", true}, {"a/**/b", "a/xb", false},
-	    {"a/**/b", "ab", false},    {"a/**/b", "x/a/b", false},  {"a/**/b", "a/x/bx", false},
-	    {"**", "a", true},          {"**", "a/b/c", true},       {"**/a/**/b", "x/a/y/b", true},
-	    {"**/a/**/b", "a/b", true}, {"**/a/**/b", "b/a", false}, {"**/**/a", "a", true},
-	    {"**/**/a", "x/a", true},   {"**x", "a/bx", true},       {"**x", "x", true},
-	    {"**x", "xa", false},       {"a**", "a/b", true},        {"a**", "abc", true},
-	    {"a**", "b", false},        {"a/**/*", "a", false},      {"a/**/*", "a/b", true},
+	    {"**/x", "x", true},
+	    {"**/x", "a/x", true},
+	    {"**/x", "a/b/c/x", true},
+	    {"**/x", "ax", false},
+	    {"**/x", "a/bx", false},
+	    {"**/x", "xa", false},
+	    {"**/*.o", "main.o", true},
+	    {"**/*.o", "a/b/m.o", true},
+	    {"**/*.o", "a/b/m.oo", false},
+	    {"a/**", "a", false},
+	    {"a/**", "a/b", true},
+	    {"a/**", "a/b/c", true},
+	    {"a/**", "ab", false},
+	    {"a/**", "b/a/c", false},
+	    {"a/**/b", "a/b", true},
+	    {"a/**/b", "a/x/b", true},
+	    {"a/**/b", "a/x/y/b", true},
+	    {"a/**/b", "a/xb", false},
+	    {"a/**/b", "ab", false},
+	    {"a/**/b", "x/a/b", false},
+	    {"a/**/b", "a/x/bx", false},
+	    {"**", "a", true},
+	    {"**", "a/b/c", true},
+	    {"**/a/**/b", "x/a/y/b", true},
+	    {"**/a/**/b", "a/b", true},
+	    {"**/a/**/b", "b/a", false},
+	    {"**/**/a", "a", true},
+	    {"**/**/a", "x/a", true},
+	    {"**x", "a/bx", true},
+	    {"**x", "x", true},
+	    {"**x", "xa", false},
+	    {"a**", "a/b", true},
+	    {"a**", "abc", true},
+	    {"a**", "b", false},
+	    {"a/**/*", "a", false},
+	    {"a/**/*", "a/b", true},
 	    {"***/x", "a/b/x", true},
+	    {"***/x", "x", false},
+	    {"**.min.*", ".min.js", true},
+	    {"**.min.*", "a.min.js", false},
+	    {"**.min.*", "a/.min.js", true},
+	    {"**.min", "a.min", true},
+	    {"**.m?n", "a.min", false},
+	    {"**\\.min", "a.min", false},
+	    {"**.min]", "a.min]", false},
+	    {"a**b", "ab", true},
+	    {"a**b", "axb", false},
+	    {"a**b", "axb/b", true},
+	    {"a**b", "ax/yb", false},
+	    {"a**/*.o", "a/x/y.o", true},
+	    {"a*x**", "axy/z", true},
+	    {"**/dir2/**", "d/dir2/e/f", true},
+	    {"**/dir2/**", "dir2", false},
+	    {"****", "a/b", true},
+	    {"a***", "ab/c", true},
+	    {"***x", "a/bx", true},
+	    {"!**\n**x*", "axb", false},
 	};
 	check_rows(rows, COUNT_OF(rows));
 }
 END_TEST
 
-START_TEST(a_question_mark_is_one_byte_but_no_slash)
+START_TEST(a_question_mark_is_one_character_but_no_slash)
 {
 	static const struct row rows[] = {
-	    {"?", "a", true},     {"?", "ab", false},   {"a?c", "abc", true},  {"a?c", "a/c", false},
-	    {"a?c", "ac", false}, {"??", "ab", true},   {"??", "a", false},    {"a?", "a", false},
-	    {"?/?", "a/b", true}, {"?.?", "a.b", true}, {"?.?", "axb", false},
+	    {"?", "a", true},
+	    {"?", "ab", false},
+	    {"a?c", "abc", true},
+	    {"a?c", "a/c", false},
+	    {"a?c", "ac", false},
+	    {"??", "ab", true},
+	    {"??", "a", false},
+	    {"a?", "a", false},
+	    {"?/?", "a/b", true},
+	    {"?.?", "a.b", true},
+	    {"?.?", "axb", false},
+	    {"caf?", "caf\xc3\xa9", true},
+	    {"??", "\xc3\xa9", false},
+	    {"*??", "\xe2\x98\xba", false},
+	    {"a?b",
+	     "a\xe2\x98\xba"
+	     "b",
+	     true},
+	    {"?", "\xf0\x9f\x98\x80", true},
+	    /* What is no UTF-8 goes byte by byte: cut, too long, a surrogate, beyond the last one. */
+	    {"??", "\xe2\x98", true},
+	    {"??", "\xc0\xaf", true},
+	    {"???", "\xed\xa0\x80", true},
+	    {"????", "\xf4\x90\x80\x80", true},
+	    {"?\xff", "a\xff", true},
+	    {"?\xff", "a\xfe", false},
 	};
 	check_rows(rows, COUNT_OF(rows));
 }
 END_TEST
 
-START_TEST(a_class_is_one_byte_of_a_set)
+START_TEST(a_class_is_one_character_of_a_set)
 {
 	static const struct row rows[] = {
-	    {"[a-c]", "a", true},       {"[a-c]", "b", true},          {"[a-c]", "c", true},
-	    {"[a-c]", "d", false},      {"[a-c]", "ab", false},        {"[abc]x", "bx", true},
-	    {"[abc]x", "dx", false},    {"[^a]", "b", true},           {"[^a]", "a", false},
-	    {"[^a-c]", "b", false},     {"[^a-c]", "d", true},         {"a[^b]c", "a/c", false},
-	    {"a[.-0]c", "a/c", false},  {"a[.-0]c", "a.c", true},      {"[\\]]", "]", true},
-	    {"[\\]]", "\\", false},     {"[a\\-c]", "-", true},        {"[a\\-c]", "b", false},
-	    {"[0-9a-f]", "c", true},    {"[0-9a-f]", "7", true},       {"[0-9a-f]", "g", false},
-	    {"[a-a]", "a", true},       {"x[*]", "x*", true},          {"x[*]", "xy", false},
-	    {"[^\xff]", "\xff", false}, {"[\x80-\xff]", "\xc3", true}, {"[a-c]/x", "b/x", true},
+	    {"[a-c]", "a", true},
+	    {"[a-c]", "b", true},
+	    {"[a-c]", "c", true},
+	    {"[a-c]", "d", false},
+	    {"[a-c]", "ab", false},
+	    {"[abc]x", "bx", true},
+	    {"[abc]x", "dx", false},
+	    {"[^a]", "b", true},
+	    {"[^a]", "a", false},
+	    {"[^a-c]", "b", false},
+	    {"[^a-c]", "d", true},
+	    {"a[^b]c", "a/c", true},
+	    {"a[.-0]c", "a/c", true},
+	    {"a[.-0]c", "a.c", true},
+	    {"[\\]]", "]", true},
+	    {"[\\]]", "\\", false},
+	    {"[a\\-c]", "-", true},
+	    {"[a\\-c]", "b", false},
+	    {"[0-9a-f]", "c", true},
+	    {"[0-9a-f]", "7", true},
+	    {"[0-9a-f]", "g", false},
+	    {"[a-a]", "a", true},
+	    {"x[*]", "x*", true},
+	    {"x[*]", "xy", false},
+	    {"[a-c]/x", "b/x", true},
 	    {"[a^]", "^", true},
+	    {"[\xc3\xa9].txt", "\xc3\xa9.txt", true},
+	    {"[\xc3\xa9]", "\xc3", false},
+	    {"[\xc3\xa0-\xc3\xa9]", "\xc3\xa8", true},
+	    {"[\xc3\xa0-\xc3\xa9]", "\xc3\xaa", false},
+	    {"[a-\xce\xb6]*", "\xce\xb1", true},
+	    {"*[a-\xce\xb6]", "A", false},
+	    {"a[^a]b",
+	     "a\xe2\x98\xba"
+	     "b",
+	     true},
+	    {"a[^a][^a][^a]b",
+	     "a\xe2\x98\xba"
+	     "b",
+	     false},
+	    {"[^a]", "\xff", true},
+	    {"[\\\xc3\xa9]", "\xc3\xa9", true},
+	    {"[a][b-c]", "ac", true},
+	    {"[ab][^ab]c", "aac", false},
 	};
 	check_rows(rows, COUNT_OF(rows));
 }
@@ -257,9 +358,10 @@ END_TEST
 
 START_TEST(patterns_that_mean_nothing_are_refused)
 {
-	static const char *const patterns[] = {"[",     "[a", "[^",   "[]",  "[^]",     "[]a",   "[a-",
-	                                       "[b-a]", "a[", "a\\",  "\\",  "[\\",     "[a-\\", "!",
-	                                       "!  ",   "..", "../a", "!..", "../../a", "!["};
+	static const char *const patterns[] = {
+	    "[",       "[a", "[^",     "[]",       "[^]",    "[]a",  "[a-",  "[b-a]",   "a[",
+	    "a\\",     "\\", "[\\",    "[a-\\",    "!",      "!  ",  "..",   "../a",    "!..",
+	    "../../a", "![", "[\xff]", "[a-\xff]", "[\xc3]", "[x-]", "[-x]", "[a-b-c]", "[-]"};
 	for (size_t i = 0; i < COUNT_OF(patterns); i++) {
 		struct ignore ignore = {0};
 		ck_assert_msg(ignore_add(&ignore, patterns[i], strlen(patterns[i])), "%s", patterns[i]);
@@ -332,8 +434,8 @@ int main(void)
 	    what_holds_for_a_directory_holds_for_all_below_it,
 	    a_star_matches_within_one_component,
 	    two_stars_match_any_number_of_directories,
-	    a_question_mark_is_one_byte_but_no_slash,
-	    a_class_is_one_byte_of_a_set,
+	    a_question_mark_is_one_character_but_no_slash,
+	    a_class_is_one_character_of_a_set,
 	    a_backslash_takes_the_meaning_away,
 	    slashes_and_dots_around_a_pattern_make_no_difference,
 	    comments_empty_lines_and_space_count_for_nothing,
