@@ -395,7 +395,7 @@ bool encode(struct encoded *out, struct tree *t, const struct layout *layout, co
 	x->rows = calloc(layout->count, sizeof *x->rows);
 	out->data = open_nameless(tmp);
 	if (out->data < 0)
-		fault_errno(fault, errno, o->output, "create temporary file");
+		fault_errno(fault, errno, tmp, "create temporary file");
 	else if (!x->rows)
 		no_memory(x, fault);
 	else

@@ -89,12 +89,10 @@ void log_fault(const struct log *log, const struct fault *fault)
 	flush(&line);
 }
 
-void log_note(const struct log *log, const char *object, const char *text)
+static void note(const struct log *log, const char *safe, const char *text)
 {
 	struct line line = {.used = 0};
-	char safe[1024];
 
-	name_escape(safe, sizeof safe, object, strlen(object));
 	if (log->json) {
 		add(&line, "{\"event\":\"note\"");
 		add_json(&line, "object", safe);
@@ -104,6 +102,21 @@ void log_note(const struct log *log, const char *object, const char *text)
 		add(&line, "%s: %s: %s\n", log->program, safe, text);
 	}
 	flush(&line);
+}
+
+void log_note(const struct log *log, const char *object, const char *text)
+{
+	char safe[1024];
+
+	note(log, name_escape(safe, sizeof safe, object, strlen(object)), text);
+}
+
+void log_stays(const struct log *log, const struct fault *fault)
+{
+	char text[sizeof fault->reason + 128];
+
+	snprintf(text, sizeof text, "note: stays: %s: %s", fault->action, fault->reason);
+	note(log, fault->object, text);
 }
 
 void progress_begin(struct progress_state *p, const struct log *log, const char *dest, uint64_t total)
@@ -173,92 +186,74 @@ void progress_clear(const struct progress_state *p)
 	flush(&line);
 }
 
-void log_summary(const struct log *log, const struct summary *s)
+static void add_count(struct line *line, const struct log *log, const char *name, uint64_t count)
 {
-	struct line line = {.used = 0};
-	double rate = s->seconds > 0 ? (double)s->handled_bytes / 1e6 / s->seconds : 0;
+	if (log->json)
+		add(line, ",\"%s\":%llu", name, (unsigned long long)count);
+	else
+		add(line, ", %llu %s", (unsigned long long)count, name);
+}
+
+/* What every result begins with: EVENT, what it is about, which JSON calls KEY, and what the bundle is. */
+static void begin_result(struct line *line, const struct log *log, const struct summary *s, const char *event,
+                         const char *key)
+{
 	char dest[1024], revision[512];
 
+	line->used = 0;
 	name_escape(dest, sizeof dest, s->dest, strlen(s->dest));
 	name_escape(revision, sizeof revision, s->revision.s, s->revision.len);
 	if (log->json) {
-		add(&line, "{\"event\":\"summary\"");
-		add_json(&line, "dest", dest);
-		add_json(&line, "result", s->result);
-		add_json(&line, "bundle", s->id);
-		add_json(&line, "revision", revision);
-		add(&line,
-		    ",\"files\":%llu,\"bytes\":%llu,\"written\":%llu,\"unchanged\":%llu,\"removed\":%llu",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes,
-		    (unsigned long long)s->written, (unsigned long long)s->unchanged,
-		    (unsigned long long)s->removed);
-		add(&line, ",\"kept_releases\":%llu", (unsigned long long)s->kept_releases);
-		add(&line, ",\"seconds\":%.3f,\"mb_per_s\":%.1f}\n", s->seconds, rate);
+		add(line, "{\"event\":\"%s\"", event);
+		add_json(line, key, dest);
+		if (s->result)
+			add_json(line, "result", s->result);
+		add_json(line, "bundle", s->id);
+		add_json(line, "revision", revision);
 	} else {
-		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest,
-		    s->result, s->id, s->revision.len ? revision : "-", (unsigned long long)s->files,
-		    (unsigned long long)s->bytes);
-		add(&line, "%llu written, %llu unchanged, %llu removed, %.3f s, %.1f MB/s\n",
-		    (unsigned long long)s->written, (unsigned long long)s->unchanged,
-		    (unsigned long long)s->removed, s->seconds, rate);
+		add(line, "%s: %s: %s: bundle %s, revision %s", log->program, dest,
+		    s->result ? s->result : event, s->id, *revision ? revision : "-");
 	}
-	flush(&line);
+	add_count(line, log, "files", s->files);
+	add_count(line, log, "bytes", s->bytes);
+}
+
+static void end_result(struct line *line, const struct log *log, const struct summary *s)
+{
+	double rate = s->seconds > 0 ? (double)s->handled_bytes / 1e6 / s->seconds : 0;
+
+	add(line, log->json ? ",\"seconds\":%.3f,\"mb_per_s\":%.1f}\n" : ", %.3f s, %.1f MB/s\n", s->seconds,
+	    rate);
+	flush(line);
+}
+
+void log_summary(const struct log *log, const struct summary *s)
+{
+	struct line line;
+
+	begin_result(&line, log, s, "summary", "dest");
+	add_count(&line, log, "written", s->written);
+	add_count(&line, log, "unchanged", s->unchanged);
+	add_count(&line, log, "removed", s->removed);
+	if (log->json)
+		add_count(&line, log, "kept_releases", s->kept_releases);
+	end_result(&line, log, s);
 }
 
 void log_verified(const struct log *log, const struct summary *s, uint64_t differences)
 {
-	struct line line = {.used = 0};
-	double rate = s->seconds > 0 ? (double)s->handled_bytes / 1e6 / s->seconds : 0;
-	const char *result = differences ? "different" : "verified";
-	char dest[1024], revision[512];
+	struct line line;
 
-	name_escape(dest, sizeof dest, s->dest, strlen(s->dest));
-	name_escape(revision, sizeof revision, s->revision.s, s->revision.len);
-	if (log->json) {
-		add(&line, "{\"event\":\"verified\"");
-		add_json(&line, "dest", dest);
-		add_json(&line, "result", result);
-		add_json(&line, "bundle", s->id);
-		add_json(&line, "revision", revision);
-		add(&line,
-		    ",\"files\":%llu,\"bytes\":%llu,\"differences\":%llu,\"seconds\":%.3f,\"mb_per_s\":%.1f}"
-		    "\n",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes,
-		    (unsigned long long)differences, s->seconds, rate);
-	} else {
-		add(&line, "%s: %s: %s: bundle %s, revision %s, %llu files, %llu bytes, ", log->program, dest,
-		    result, s->id, s->revision.len ? revision : "-", (unsigned long long)s->files,
-		    (unsigned long long)s->bytes);
-		add(&line, "%llu differences, %.3f s, %.1f MB/s\n", (unsigned long long)differences,
-		    s->seconds, rate);
-	}
-	flush(&line);
+	begin_result(&line, log, s, "verified", "dest");
+	add_count(&line, log, "differences", differences);
+	end_result(&line, log, s);
 }
 
 void log_packed(const struct log *log, const struct summary *s, uint64_t packed)
 {
-	struct line line = {.used = 0};
-	double rate = s->seconds > 0 ? (double)s->handled_bytes / 1e6 / s->seconds : 0;
-	char output[1024], revision[512];
+	struct line line;
 
-	name_escape(output, sizeof output, s->dest, strlen(s->dest));
-	name_escape(revision, sizeof revision, s->revision.s, s->revision.len);
-	if (log->json) {
-		add(&line, "{\"event\":\"packed\"");
-		add_json(&line, "output", output);
-		add_json(&line, "bundle", s->id);
-		add_json(&line, "revision", revision);
-		add(&line,
-		    ",\"files\":%llu,\"bytes\":%llu,\"packed\":%llu,\"seconds\":%.3f,\"mb_per_s\":%.1f}\n",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)packed,
-		    s->seconds, rate);
-	} else {
-		add(&line,
-		    "%s: %s: packed: bundle %s, revision %s, %llu files, %llu bytes, %llu packed, %.3f s, "
-		    "%.1f MB/s\n",
-		    log->program, output, s->id, s->revision.len ? revision : "-",
-		    (unsigned long long)s->files, (unsigned long long)s->bytes, (unsigned long long)packed,
-		    s->seconds, rate);
-	}
-	flush(&line);
+	begin_result(&line, log, s, "packed", "output");
+	add_count(&line, log, "packed", packed);
+	end_result(&line, log, s);
 }

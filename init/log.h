@@ -24,6 +24,8 @@ void log_init(struct log *log, const char *program, bool json, enum progress pro
 
 void log_fault(const struct log *log, const struct fault *fault);
 void log_note(const struct log *log, const char *object, const char *text);
+/* A note that what FAULT is about could not be removed, where that is no error. */
+void log_stays(const struct log *log, const struct fault *fault);
 
 /* How far a fill is. Counters may be raised by any worker. */
 struct progress_state {
@@ -47,7 +49,8 @@ void progress_clear(const struct progress_state *state);
 double progress_seconds(const struct progress_state *state);
 
 struct summary {
-	const char *dest, *result, *id;
+	const char *dest, *id;
+	const char *result; /* NULL for decant-pack, which has but one */
 	struct text revision;
 	uint64_t files, bytes, written, unchanged, removed, kept_releases;
 	double seconds;

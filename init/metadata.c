@@ -67,6 +67,19 @@ static bool keeps_time(const struct dest *d, int at, const char *name, int flags
 	return same_time(d, &st, m);
 }
 
+/* A setgid bit is dropped without an error where the group is not one of the caller's, chmod(2). */
+static bool keeps_mode(int fd, const struct metadata *m)
+{
+	struct stat st;
+
+	if (!(m->mode & S_ISGID))
+		return true;
+	if (fstat(fd, &st) != 0)
+		return false;
+	errno = EPERM;
+	return st.st_mode & S_ISGID;
+}
+
 /* An owner without a number in this user namespace is EINVAL, chown(2). */
 static bool owned(int result)
 {
@@ -89,7 +102,7 @@ static bool set_metadata(const struct dest *d, int fd, const struct metadata *m,
 	if (m->xattrs.len && !xattrs_set(fd, m->xattrs))
 		return false;
 	*action = "set mode";
-	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
+	if ((bits & DIFFERS_MODE) && (fchmod(fd, m->mode) != 0 || !keeps_mode(fd, m)))
 		return false;
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))

@@ -154,6 +154,12 @@ static char *resolve(const char *output)
 }
 
 /* A device, a fifo or a terminal is written to, never replaced. */
+static bool is_special(const char *output)
+{
+	struct stat st;
+	return stat(output, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 static bool write_special(const char *output, const struct encoded *e, struct fault *fault)
 {
 	int fd = open(output, O_WRONLY | O_CLOEXEC | O_NOCTTY);
@@ -169,9 +175,8 @@ static bool write_special(const char *output, const struct encoded *e, struct fa
 static bool write_file(const char *output, const struct encoded *e, mode_t mask, struct fault *fault)
 {
 	char dir[PATH_LEN_MAX + 1], temporary[PATH_LEN_MAX + 32];
-	struct stat st;
 
-	if (stat(output, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+	if (is_special(output))
 		return write_special(output, e, fault);
 	parent_of(output, dir);
 	snprintf(temporary, sizeof temporary, "%s/.decant-pack-XXXXXX", dir);
@@ -279,7 +284,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	    .threads = o->threads ? o->threads : workers_wanted(o->level),
 	};
 	char *output = o->output ? resolve(o->output) : NULL;
-	if (output)
+	if (output && !is_special(output)) /* where the bundle will need the room in any case */
 		parent_of(output, tmp);
 	else
 		snprintf(tmp, sizeof tmp, "%s", dir && *dir ? dir : "/tmp");

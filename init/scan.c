@@ -49,6 +49,13 @@ static bool changed(const struct scanner *s, const char *path, struct fault *fau
 	return reject(s, path, EXIT_IO, "read", "changed while it was read", fault);
 }
 
+/* As errno says: what was there when its directory was listed, and is not any more, has changed. */
+static bool lost(const struct scanner *s, const char *path, const char *action, struct fault *fault)
+{
+	bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV;
+	return gone ? changed(s, path, fault) : failed(s, path, action, fault);
+}
+
 static bool no_memory(const struct scanner *s, struct fault *fault)
 {
 	return fault_set(fault, EXIT_INTERNAL, s->tree->path, "scan", "out of memory");
@@ -144,13 +151,18 @@ static bool read_xattrs(struct scanner *s, struct node *node, const char *path, 
 	return true;
 }
 
-/* Is FD what ST was found for, and unchanged since then? The number of an inode that is gone is given to
- * another one, perhaps outside the tree; its ctime is not. */
+/* Is what NOW describes what ST was found for, and unchanged since then? The number of an inode that is gone
+ * is given to another one, perhaps outside the tree; its ctime is not. */
+static bool same(const struct stat *now, const struct stat *st)
+{
+	return now->st_ino == st->st_ino && now->st_dev == st->st_dev &&
+	       now->st_ctim.tv_sec == st->st_ctim.tv_sec && now->st_ctim.tv_nsec == st->st_ctim.tv_nsec;
+}
+
 static bool is_same(int fd, const struct stat *st)
 {
 	struct stat now;
-	return fstat(fd, &now) == 0 && now.st_ino == st->st_ino && now.st_dev == st->st_dev &&
-	       now.st_ctim.tv_sec == st->st_ctim.tv_sec && now.st_ctim.tv_nsec == st->st_ctim.tv_nsec;
+	return fstat(fd, &now) == 0 && same(&now, st);
 }
 
 /* Those of file NAME of directory DIR, which ST was found for. */
@@ -162,7 +174,7 @@ static bool read_file_xattrs(struct scanner *s, struct node *node, int dir, cons
 	int fd = openat(dir, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	bool done =
 	    fd >= 0 ? (is_same(fd, st) || changed(s, path, fault)) && read_xattrs(s, node, path, fd, fault)
-	            : failed(s, path, "open", fault);
+	            : lost(s, path, "open", fault);
 	close_fd(&fd);
 	return done;
 }
@@ -208,14 +220,18 @@ static bool note_inode(struct scanner *s, uint32_t number, struct fault *fault)
 }
 
 static bool read_target(struct scanner *s, struct tree_entry *e, int dir, const char *path,
-                        struct fault *fault)
+                        const struct stat *st, struct fault *fault)
 {
 	char target[PATH_LEN_MAX + 2];
+	struct stat now;
 	ssize_t len = readlinkat(dir, e->node.name, target, sizeof target - 1);
 	if (len < 0)
-		return failed(s, path, "read link", fault);
+		return errno == EINVAL ? changed(s, path, fault) : lost(s, path, "read link", fault);
 	if (len == 0 || len > PATH_LEN_MAX)
 		return refused(s, path, "has a target that is empty or too long", fault);
+	/* What ST says must not be another link's. */
+	if (fstatat(dir, e->node.name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !same(&now, st))
+		return changed(s, path, fault);
 	target[len] = '\0';
 	e->target = strdup(target);
 	return e->target || no_memory(s, fault);
@@ -244,7 +260,7 @@ static bool add_entry(struct scanner *s, uint32_t dir, int fd, const char *name,
 		return false;
 	t->entry_count++;
 	if (e->type == ENTRY_SYMLINK)
-		return read_target(s, e, fd, path, fault);
+		return read_target(s, e, fd, path, st, fault);
 	if (!read_file_xattrs(s, &e->node, fd, path, st, fault))
 		return false;
 	return st->st_nlink < 2 || note_inode(s, number, fault);
@@ -269,7 +285,7 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 		return true;
 	}
 	if (fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
-		return failed(s, path, "stat", fault);
+		return lost(s, path, "stat", fault);
 	bool is_dir = S_ISDIR(st->st_mode);
 	if (dir == 0 && is_dir && strcmp(name, LOST_FOUND) == 0) { /* DIR is the root of a file system */
 		*skip = true;
@@ -368,10 +384,8 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 	if (!stop_check(fault))
 		return false;
 	int fd = tree_open(s->tree, *path ? path : ".", O_RDONLY | O_DIRECTORY);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV)) {
-		changed(s, path, fault);
-	} else if (fd < 0 || !names_read(fd, &names)) {
-		failed(s, path, "read directory", fault);
+	if (fd < 0 || !names_read(fd, &names)) {
+		lost(s, path, "read directory", fault);
 	} else if (!is_same(fd, st) || !all_differ(&names)) {
 		changed(s, path, fault);
 	} else if (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault)) {

@@ -22,7 +22,7 @@ struct switcher {
 	const struct dest *dest;
 	struct state state;
 	const char *now;      /* the id of the tree that is being filled */
-	char before[ID_SIZE]; /* what `current` led to when the fill began; read_link */
+	char before[ID_SIZE]; /* what `current` led to when the fill began; read_led */
 };
 
 /* The id that `current` leads to, to ID: "" when there is no such link, "/" when it leads elsewhere. */
@@ -46,7 +46,7 @@ static bool read_link(const struct dest *d, char *id, struct fault *fault)
 
 /* The same where somebody has written that as ./ID, ID/ or the whole path of DIR, by hand: readers go by it.
  */
-static bool read_before(const struct dest *d, char *id, struct fault *fault)
+static bool read_led(const struct dest *d, char *id, struct fault *fault)
 {
 	char text[PATH_LEN_MAX + 1], *at = text;
 	size_t top = strlen(d->path);
@@ -125,18 +125,6 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 	return done;
 }
 
-/* What cannot be removed keeps its record, so that later fills try again; it must not keep them from filling.
- */
-static bool pass_over(const struct switcher *w, struct fault *fault)
-{
-	char note[sizeof fault->reason + 128];
-
-	snprintf(note, sizeof note, "note: stays: %s: %s", fault->action, fault->reason);
-	log_note(w->log, fault->object, note);
-	*fault = (struct fault){.code = EXIT_DONE};
-	return true;
-}
-
 /* Remove tree ID, and its record when nothing is left of it. */
 static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 {
@@ -155,10 +143,15 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 			fault_errno(fault, errno, tree.path, "remove directory");
 	}
 	dest_close(&tree);
-	/* EXIT_SPACE: on a full disk a tree without .decant cannot be locked, but others after it may go. */
+	/* What cannot be removed keeps its record, so that later fills try again; it must not keep them from
+	 * filling. EXIT_SPACE: on a full disk a tree without .decant cannot be locked, but others after it
+	 * may go. */
 	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION || fault->code == EXIT_SPACE ||
-	    fault->code == EXIT_LOCKED)
-		return pass_over(w, fault);
+	    fault->code == EXIT_LOCKED) {
+		log_stays(w->log, fault);
+		*fault = (struct fault){.code = EXIT_DONE};
+		return true;
+	}
 	if (fault->code)
 		return false;
 	journal_of(journal, id);
@@ -289,7 +282,7 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	if (!fill_allowed(o, b, fault) || !read_link(dest, w.before, fault))
 		return false;
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
-	    read_before(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
+	    read_led(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
 	    make_room(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
 		releases_choose(&s->releases, o->keep_releases, w.now, NULL);
 		if (remove_old(&w, fault) && state_purge(s, fault))
@@ -305,7 +298,7 @@ bool switch_verify(const struct options *o, const struct log *log, struct bundle
 	char led[ID_SIZE];
 	struct dest tree;
 
-	if (!read_link(dest, led, fault))
+	if (!read_led(dest, led, fault))
 		return false;
 	if (strcmp(led, b->id) != 0)
 		return fault_set(fault, EXIT_DIFFERENT, dest->path, "verify",
@@ -324,7 +317,7 @@ bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept,
 	char led[ID_SIZE];
 	bool is = false;
 
-	is = s.dir >= 0 && state_switched(&s, &is, fault) && is && read_link(d, led, fault) && id_valid(led);
+	is = s.dir >= 0 && state_switched(&s, &is, fault) && is && read_led(d, led, fault) && id_valid(led);
 	if (is) {
 		bool opened = dest_within(tree, d, led, false), read = releases_read(kept, s.dir);
 		is = opened && read;

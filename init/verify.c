@@ -114,15 +114,25 @@ static bool compare_xattrs(const struct place *p, struct text name, int fd, stru
 	struct text rest = set;
 	struct xattr x;
 
-	while (xattr_next(&rest, &x))
-		if (!xattrs_same_value(fd, &x))
-			differs(p, "xattr", name, "%s", name_escape(safe, sizeof safe, x.name.s, x.name.len));
+	while (xattr_next(&rest, &x)) {
+		if (xattrs_same_value(fd, &x))
+			continue;
+		if (errno != ERANGE && errno != ENODATA && errno != EOPNOTSUPP)
+			return failed(p, name, "read xattr", fault);
+		differs(p, "xattr", name, "%s", name_escape(safe, sizeof safe, x.name.s, x.name.len));
+	}
 	if (!xattrs_extra(fd, set, extra))
 		return failed(p, name, "list xattrs", fault);
 	if (*extra)
 		differs(p, "xattr", name, "%s is not in the bundle",
 		        name_escape(safe, sizeof safe, extra, strlen(extra)));
 	return true;
+}
+
+/* Does ERROR say that what the bundle has is not there? */
+static bool is_missing(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP;
 }
 
 static const char *type_name(mode_t mode)
@@ -180,16 +190,19 @@ static bool verify_file(const struct place *p, uint32_t number, const struct ent
 	return done;
 }
 
-static void verify_symlink(const struct place *p, const struct entry *e, const char *name,
-                           const struct stat *st)
+static bool verify_symlink(const struct place *p, const struct entry *e, const char *name,
+                           const struct stat *st, struct fault *fault)
 {
 	struct metadata meta = metadata_of_entry(e);
 	char target[PATH_LEN_MAX + 1];
 
 	ssize_t n = readlinkat(p->fd, name, target, sizeof target);
+	if (n < 0 && errno != EINVAL && !is_missing(errno))
+		return failed(p, e->name, "read link", fault);
 	if (n != (ssize_t)e->target.len || memcmp(target, e->target.s, e->target.len) != 0)
 		differs(p, "target", e->name, "%s", "");
 	compare_metadata(p, e->name, -1, st, &meta);
+	return true;
 }
 
 static bool verify_link(const struct place *p, const struct entry *e, const struct stat *st,
@@ -199,6 +212,7 @@ static bool verify_link(const struct place *p, const struct entry *e, const stru
 	uint32_t number = (uint32_t)e->size, frame = catalog_frame_of(c, number);
 	char path[PATH_LEN_MAX + 1], name[NAME_LEN_MAX + 1];
 	struct stat target;
+	bool done = true;
 
 	if (!reader_block(&p->w->others, frame, fault))
 		return false;
@@ -206,11 +220,13 @@ static bool verify_link(const struct place *p, const struct entry *e, const stru
 	text_terminate(name, text);
 	catalog_path(c, catalog_dir_of(c, number), path);
 	int dir = dest_dir(p->v->dest, path, O_PATH);
-	if (dir < 0 || fstatat(dir, name, &target, AT_SYMLINK_NOFOLLOW) != 0 || target.st_ino != st->st_ino ||
-	    target.st_dev != st->st_dev)
+	bool there = dir >= 0 && fstatat(dir, name, &target, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!there && !is_missing(errno))
+		done = failed(p, e->name, "find target", fault);
+	else if (!there || target.st_ino != st->st_ino || target.st_dev != st->st_dev)
 		differs(p, "links", e->name, "not the same file as its target");
 	close_fd(&dir);
-	return true;
+	return done;
 }
 
 static bool verify_entry(const struct place *p, uint32_t number, const struct entry *e, struct fault *fault)
@@ -238,8 +254,7 @@ static bool verify_entry(const struct place *p, uint32_t number, const struct en
 		return verify_file(p, number, e, name, fault);
 	if (e->type == ENTRY_HARDLINK)
 		return verify_link(p, e, &st, fault);
-	verify_symlink(p, e, name, &st);
-	return true;
+	return verify_symlink(p, e, name, &st, fault);
 }
 
 /* Write the lines that worker W has gathered, when no other can be writing. */
@@ -296,7 +311,7 @@ static bool open_place(struct place *p, bool begins, struct fault *fault)
 	p->fd = dest_dir(p->v->dest, path, O_RDONLY);
 	if (p->fd >= 0)
 		return !begins || verify_dir(p, fault);
-	if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+	if (!is_missing(errno))
 		return failed(p, (struct text){"", 0}, "open", fault);
 	if (begins)
 		differs(p, errno == ENOENT ? "missing" : "type", (struct text){"", 0}, "%s",
@@ -395,6 +410,7 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 	bundle_drain(b);
 	log_verified(log,
 	             &(struct summary){.dest = dest->path,
+	                               .result = differences ? "different" : "verified",
 	                               .id = b->id,
 	                               .revision = b->catalog.revision,
 	                               .files = b->catalog.head.entries,

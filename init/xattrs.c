@@ -54,6 +54,8 @@ bool xattrs_same_value(int fd, const struct xattr *x)
 	ssize_t len = value ? fgetxattr(fd, name, value, x->value.len + 1) : -1;
 	bool same = len == (ssize_t)x->value.len && memcmp(value, x->value.s, x->value.len) == 0;
 	free(value);
+	if (len >= 0)
+		errno = ERANGE;
 	return same;
 }
 
@@ -76,6 +78,10 @@ bool xattrs_set(int fd, struct text set)
 	while (xattr_next(&set, &x)) {
 		text_terminate(name, x.name);
 		if (fsetxattr(fd, name, x.value.s, x.value.len, 0) != 0)
+			return false;
+		/* The kernel may read capabilities as others than were set: those of the reader's own root.
+		 */
+		if (*name == 's' && !xattrs_same_value(fd, &x))
 			return false;
 	}
 	return true;

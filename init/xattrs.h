@@ -9,6 +9,8 @@
 
 /* Has FD the attributes of SET, and no other? False also when that cannot be found out. */
 bool xattrs_match(int fd, struct text set);
+/* Of one of them. False with errno: ERANGE for another value, ENODATA or EOPNOTSUPP for none, and else when
+ * it cannot be found out. */
 bool xattrs_same_value(int fd, const struct xattr *xattr);
 /* One that it has and SET has not, to NAME (NAME_LEN_MAX + 1 bytes); "" when there is none. False with errno
  * when they cannot be listed; that the file system has no attributes is no error. */

@@ -313,6 +313,52 @@ is_empty() { # VOLUME
 		cmp - "$share/site/index.html"
 }
 
+@test "what .decantignore leaves out is what the engine leaves out" {
+	local pattern
+	mkdir -p tree/a/x/y tree/ab tree/dir/.min.js tree/b
+	touch tree/{cafe,café,é.txt,è.txt,a.min.js,.min.js,axb,'[a]',x^y,main.o} tree/a/{b,c,main.o} tree/a/x/y/{b,main.o} \
+		tree/ab/b tree/dir/a.min.js tree/b/c 'tree/b/a b'
+	[ "$(find tree ! -type d | wc -l)" -eq 19 ]
+	printf 'FROM scratch\nCOPY . /t\n' >Dockerfile
+	while IFS= read -r pattern; do
+		printf '%b\n' "$pattern" >tree/.dockerignore
+		docker build -q -t "$vol" -f Dockerfile tree >/dev/null
+		docker create --name "$vol" "$vol" none >/dev/null
+		rm -rf their our
+		mkdir their our
+		docker export "$vol" | tar -xC their
+		docker rm "$vol" >/dev/null
+		"$decant_pack" --quiet --ignore-file tree/.dockerignore --exclude /.dockerignore -o b.tar.zst tree
+		tar --zstd -xf b.tar.zst -C our
+		(cd our && find . ! -type d | sort) >ours
+		(cd their/t && find . ! -type d ! -path ./.dockerignore | sort) | diff - ours || {
+			echo "pattern: $pattern"
+			return 1
+		}
+		# And each leaves out something.
+		[ "$(wc -l <ours)" -lt 19 ]
+	done <<-'PATTERNS'
+		caf?
+		[é].txt
+		[à-é].txt
+		**.min.*
+		**.min.js
+		a**b
+		**/b
+		a**
+		***/b
+		a[.-0]x[^q]y
+		*\n!a/x
+		**/*.o\n!a/**
+		b/a\\ b
+		\\[a]
+		/a//./x/../c/
+		*/main.o
+		[^a-z]*
+	PATTERNS
+	docker rmi -f "$vol" >/dev/null
+}
+
 # ---- Compose ------------------------------------------------------------------------------------
 
 up() { # IMAGE

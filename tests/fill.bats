@@ -311,6 +311,51 @@ setup() {
 	same_tree s w
 }
 
+@test "a setgid bit that the kernel drops is no success" {
+	local as=(setpriv --reuid 1000 --regid 1000 --clear-groups) bare=(setpriv --bounding-set=-all --inh-caps=-all --clear-groups)
+	mkdir s d
+	echo x | tee s/tool >d/tool
+	chmod 2755 s/tool
+	chmod 2775 d
+	pack s file.tar.zst --setid
+	pack d dir.tar.zst --setid
+	pack s group.tar.zst --setid --owner 0:50
+	# What is made in a volume of group 50 has that group, and it is not one of the user's.
+	made() { # BUNDLE OWNER MODE OBJECT COMMAND...
+		local bundle=$1 object=$4
+		rm -rf v
+		install -d -o "$2" -g 50 -m "$3" v
+		shift 4
+		run -15 --separate-stderr "$@" "$decant" fill --setid --dest v - <"$bundle"
+		says "$object" "set mode: Operation not permitted"
+	}
+	chmod 755 .
+	made file.tar.zst 1000 2755 v/tool "${as[@]}"
+	made dir.tar.zst 1000 0755 v "${as[@]}"
+	made group.tar.zst 0 2755 v/tool "${bare[@]}"
+	# Where it is, that is no error.
+	rm -rf v
+	install -d -o 1000 -g 1000 v
+	"${as[@]}" "$decant" fill --setid --dest v - <dir.tar.zst
+	"${as[@]}" "$decant" verify --dest v - <dir.tar.zst
+}
+
+@test "capabilities that the kernel does not give back as they were set are no success" {
+	local head=010000030004000000000000000000000000000000
+	mkdir s
+	cp /bin/true s/tool
+	# Revision 3, of a user namespace whose root is 1000; and for a bundle that no packer makes, 0.
+	setfattr -n security.capability -v 0x${head:0:40}e8030000 s/tool
+	pack s right.tar.zst --setid
+	strace -f -qq -o trace -e trace=fgetxattr -e inject=fgetxattr:poke_exit=@arg3=${head:0:40}00000000:when=2 \
+		"$decant_pack" --quiet --setid -o wrong.tar.zst s
+	grep -q INJECTED trace
+	run -11 --separate-stderr "$decant" fill --setid --dest v wrong.tar.zst
+	says v/tool "set xattr"
+	fill right.tar.zst v --setid
+	verify right.tar.zst v
+}
+
 @test "fill makes no output but one line on a quiet run" {
 	run "$decant" fill --progress none --dest v b.tar.zst
 	[ "${#lines[@]}" -eq 1 ]

@@ -138,6 +138,47 @@ swapped() { # CALL N PATH COMMAND...
 	[ ! -e b.tar.zst ]
 }
 
+@test "13: a file, or a link, that is gone or another one when it is looked at again" {
+	local found
+	for change in 'rm tree/file' 'ln -sfn /etc/passwd tree/file' 'ln -sfn new tree/link; touch -h -d 2020-01-01 tree/link' \
+		'rm tree/link' 'rm tree/link; echo x >tree/link' 'rm tree/late'; do
+		rm -rf tree trace
+		mkdir tree
+		echo x | tee tree/file >tree/late
+		ln -s old tree/link
+		# When it has been found, or, the one that is late, before that.
+		case $change in *link*) found='"link"' ;; *) found='"file"' ;; esac
+		strace -f -qq -o trace -e trace=newfstatat -e inject=newfstatat:delay_exit=1000000 \
+			"$decant_pack" -o b.tar.zst tree 2>err &
+		until [ -s trace ] && grep -q "$found" trace; do
+			kill -0 $!
+			sleep 0.02
+		done
+		eval "$change"
+		status=0
+		wait $! || status=$?
+		echo "$change: $status: $(cat err)"
+		[ "$status" -eq 13 ]
+		grep -qxE 'decant-pack: tree/(file|link|late): read: changed while it was read' err
+	done
+}
+
+@test "a pipe or a device in a directory that is not the user's gets a bundle, and TMPDIR is named when it cannot" {
+	local as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	echo x >tree/file
+	chmod 755 .
+	mkdir closed
+	mkfifo -m 666 closed/pipe
+	pack tree b.tar.zst
+	"${as[@]}" sh -c '"$0" --quiet -o /dev/stdout tree | cmp - b.tar.zst' "$decant_pack"
+	"${as[@]}" "$decant_pack" --quiet -o /dev/null tree
+	timeout 10 cmp closed/pipe b.tar.zst &
+	"${as[@]}" "$decant_pack" --quiet -o closed/pipe tree
+	wait $!
+	TMPDIR=$PWD/closed run -15 --separate-stderr "${as[@]}" "$decant_pack" -o /dev/null tree
+	says "$PWD/closed" "create temporary file: Permission denied"
+}
+
 @test "without openat2 the same tree gives the same bundle" {
 	small_tree tree
 	mkdir -p tree/a/b/c

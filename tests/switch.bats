@@ -168,12 +168,15 @@ records() { # N...
 		for n in 1 2; do to $n; done
 		# shellcheck disable=SC2059 # it is a format
 		ln -sfn "$(printf "$form" "$(id_of 1)")" v/current
+		"$decant" verify --switch --dest "$PWD/v" "$share/r1.tar.zst"
+		"$decant" info "$PWD/v" | grep -q "$(id_of 1)"
 		fill "$share/r3.tar.zst" "$PWD/v" --switch
 		holds 3 1
 	done
 	# Not what is only called like one.
 	mkdir -p "elsewhere/$(id_of 3)"
 	ln -sfn "../elsewhere/$(id_of 3)" v/current
+	run -16 --separate-stderr "$decant" verify --switch --dest v "$share/r3.tar.zst"
 	to 4 --keep-releases 1
 	holds 4 3
 	[ -z "$(ls -A "elsewhere/$(id_of 3)")" ]
@@ -215,6 +218,18 @@ records() { # N...
 	wait $locker || :
 	to 4
 	holds 4 3
+}
+
+@test "of an old tree that stays the note has its name as all messages have it" {
+	mkdir $'we\nird\\'
+	for n in 1 2 3; do
+		fill "$share/r$n.tar.zst" $'we\nird\\' --switch --keep-releases 1
+		chmod 2777 $'we\nird\\'/"$(id_of 1)"
+		rm -rf $'we\nird\\'/"$(id_of 1)"/.decant
+		: >$'we\nird\\'/"$(id_of 1)"/.decant
+	done
+	cat log
+	grep -F "we\\x0aird\\\\/$(id_of 1)/.decant: note: stays: open: " log
 }
 
 @test "what current leads to stays, where the fill that led it there was killed before it could say so" {

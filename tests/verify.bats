@@ -343,6 +343,38 @@ keep_times() { # DIR COMMAND...
 	done <todo
 }
 
+@test "an error of any call of a verify does not make a right volume pass for a wrong one" {
+	mkdir s w
+	echo x >s/a
+	ln s/a s/b
+	ln -s a s/l
+	mkdir s/d
+	ln s/a s/d/c
+	setfattr -n user.k -v value s/a
+	setfattr -n user.k -v value s/d
+	pack s b
+	fill b w
+	strace -qq -o trace "$decant" verify --threads 1 --dest w b
+	sed -n 's/^\([a-z][a-z0-9_]*\)(.*/\1/p' trace |
+		grep -E '^(fstat|fstatat|newfstatat|statx|pread64|openat2|flistxattr|fgetxattr|read|readlink.*)$' |
+		awk '{ print $1, ++n[$1] }' >todo
+	[ "$(grep -cE 'openat2|readlink|fgetxattr|newfstatat' todo)" -gt 12 ]
+	while read -r call when; do
+		for error in EIO EMFILE; do
+			status=0
+			strace -qq -o trace -e trace="$call" -e inject="$call:error=$error:when=$when" \
+				"$decant" verify --threads 1 --dest w b >out 2>err || status=$?
+			grep -q INJECTED trace
+			[ "$status" -eq 13 ] || { [ "$status" -eq 0 ] && echo "$call" >>passed; } || {
+				echo "$error at $call $when: exit $status: $(cat out err)"
+				return 1
+			}
+		done
+	done <todo
+	# Not one that looks at what is compared: what cannot be found out by the way is only done otherwise.
+	refute grep -E 'pread64|flistxattr|fgetxattr|readlink' passed
+}
+
 @test "names of attributes that no call takes: a file system that lists them is refused, and nothing is overrun" {
 	local hex
 	# What a server's file system may say: names of 260 and of 405 bytes, and a list without its last NUL.
