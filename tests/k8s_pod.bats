@@ -284,7 +284,8 @@ teardown_file() {
 	[[ $stderr == *digest* ]]
 	refuses --image registry.example/site-data@sha256:1234 --path "$mount" "$site"
 	for option in '--image=a b' --path=srv --path=/ --path=/a/../b --path=/a/ '--path=/a b' --name=Data --name=-a --volume=a_b --user=0 --user=root \
-		--fs-group=x --size=big --memory=1x --bundle=none --app= --nonsense=1; do
+		--user=010 --user=2147483648 --user=9999999999 --fs-group=x --fs-group=00 --fs-group=4294967296 --size=big \
+		--memory=1x $'--size=200Mi\na: b' $'--memory=64Mi\na: b' $'--size=200Mi\n' --bundle=none --app= --nonsense=1; do
 		refuses --image "$data" --path "$mount" "$option" "$site"
 		[[ $stderr == *"${option%%=*}"* ]]
 	done
