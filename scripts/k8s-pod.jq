@@ -162,14 +162,20 @@ def any_wanted: wanted or (type == "object" and .kind == "List" and any(.items[]
 # string stands without quotes only when nobody could take it for something else.
 
 def plain:
-	test("^[A-Za-z/][A-Za-z0-9_./@+-]*([ :][A-Za-z0-9_./@+-]+)*$|^[0-9]+([mkMGT]|[KMGT]i)$") and
-	(test("^(y|n|yes|no|on|off|true|false|null|nan|inf)$"; "i") | not);
+	test("^([A-Za-z/][A-Za-z0-9_./@+-]*([ :][A-Za-z0-9_./@+-]+)*|[0-9]+([mkMGT]|[KMGT]i))\\z") and
+	(test("^(y|n|yes|no|on|off|true|false|null|nan|inf)\\z"; "i") | not);
 
-def scalar: if type == "string" and plain then . else tojson end;
+def hex: . as $code | [(4096, 256, 16, 1) as $unit | $code / $unit % 16 | "0123456789abcdef"[.:. + 1]] | add;
+
+# What JSON leaves as it is, and YAML takes for a line break, or not at all.
+def escape: gsub("(?<it>[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff])"; "\\u" + (.it | explode[0] | hex));
+
+def scalar: if type == "string" and plain then . else tojson | escape end;
 
 # Text of several lines, such as a script.
 def block:
-	type == "string" and contains("\n") and (test("^[ \n]|[^\n\t -\u007e\u00a0-\ud7ff]|\n\n$|[ \t](\n|$)") | not);
+	type == "string" and contains("\n") and
+	(test("^[ \t\n]|[^\n\t -\u007e\u00a0-\u2027\u202a-\ud7ff]|\n\n$|[ \t](\n|$)") | not);
 
 def nested: type | IN("object", "array");
 
