@@ -110,6 +110,11 @@ def readers($old_path):
 	elif any($all[]; .volumeMounts | named($options.volume)) then $users
 	else [.containers[].name] end;
 
+# What reads the files starts after they are there: the data container goes in front of the first that does.
+def in_time($readers):
+	(map(.name | . == $options.name or IN($readers[])) | index(true)) as $first
+	| .[:$first] + (.[$first:] | map(select(.name == $options.name)) + map(select(.name != $options.name)));
+
 def change_pod($claimed):
 	. as $pod
 	| check_pod($claimed)
@@ -117,7 +122,7 @@ def change_pod($claimed):
 	| ($old | old_path) as $old_path
 	| readers($old_path) as $readers
 	| data_container($old; .securityContext) as $data
-	| .initContainers |= put(.name == $options.name; $data; "first")
+	| .initContainers |= (put(.name == $options.name; $data; "first") | in_time($readers))
 	| if $claimed then . else
 		.volumes |= put(.name == $options.volume;
 			if . == {} then { name: $options.volume, emptyDir: {} } else . end

@@ -109,6 +109,20 @@ conflict() { # FILE PART...
 	refuses --image "$data" --path "$mount" --app data one.yaml
 }
 
+@test "an init container that reads the files comes after the data, wherever it was" {
+	object pod.json '.spec.initContainers = (["first", "warm", "late"] | map({ name: ., image: "i" }))'
+	convert pod.json | yq '.spec.initContainers |= .[1:3] + [.[0], .[3]]' >one.json
+	[ "$(yq -c '[.spec.initContainers[].name]' one.json)" = '["first","warm","data","late"]' ]
+	convert one.json --app warm >two.yaml
+	[ "$(yq -c '[.spec.initContainers[].name]' two.yaml)" = '["first","data","warm","late"]' ]
+	[ "$(mounts two.yaml)" = "data:$mount warm:$mount web:$mount side:$mount" ]
+	run "$top/scripts/doctor" two.yaml
+	[[ $output != *k8s-order* ]]
+	convert two.yaml | cmp two.yaml -
+	# Where none reads them before, it stays at its place.
+	convert one.json --app late | yq -c '[.spec.initContainers[].name]' | grep -qx '\["first","warm","data","late"\]'
+}
+
 @test "paths that no image can have are refused, and a pod without containers" {
 	for path in /decant /bundle/a /proc /proc/1 /sys/x /dev; do
 		refuses --image "$data" --path "$path" "$site"
