@@ -1,5 +1,6 @@
-# What scripts/k8s-pod does to one document. Input: the document. Output: a line of JSON, true when it was
-# changed, then the document as YAML, a string for each line. Arguments: $options, an object.
+# What scripts/k8s-pod does to documents. Input: the documents. Output for each: a line of JSON, true when it was
+# changed, and then the document as YAML, a string for each line. No such line begins with {, for it is of a mapping
+# in block style. Arguments: $options, an object.
 
 # ---- the change -------------------------------------------------------------------------------------
 
