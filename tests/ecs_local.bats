@@ -3,8 +3,11 @@
 
 load helpers
 load engine
+load ecs_local
 
 mount=/usr/share/nginx/html
+share=$BATS_FILE_TMPDIR
+ours=(--image "web=$run-app" --image "data=$run-data")
 
 setup_file() {
 	local data_container
@@ -34,90 +37,6 @@ setup_file() {
 }
 
 teardown_file() { engine_down; }
-
-setup() {
-	cd "$BATS_TEST_TMPDIR" || return 1
-	share=$BATS_FILE_TMPDIR
-	ecs=$top/scripts/ecs-local
-	ours=(--image "web=$run-app" --image "data=$run-data")
-}
-
-# Nothing of a run is left, whatever else an engine may hold. Of a teardown bats sees the last status alone.
-teardown() {
-	[ -z "${task:-}" ] || kill -KILL "$task" 2>/dev/null || :
-	left=$(docker ps -aq --filter label=decant.ecs-local &&
-		docker volume ls -q --filter label=decant.ecs-local &&
-		docker network ls -q --filter label=decant.ecs-local) || return 1
-	[ -z "$left" ] || {
-		echo "left behind: $left" >&2
-		return 1
-	}
-}
-
-# Runs a task to its end: its exit status is $status, the logs are in `out` and what became of it is in `err`.
-ecs() { # STATUS ARGUMENT...
-	local want=$1
-	shift
-	status=0
-	timeout -k 10 60 "$ecs" "$@" >out 2>err 3>&- || status=$?
-	if [ "$status" -ne "$want" ]; then
-		cat out err >&2
-		echo "status $status" >&2
-		return 1
-	fi
-}
-
-# The same in the background, as $task.
-ecs_background() { # ARGUMENT...
-	"$ecs" "$@" >out 2>err 3>&- &
-	task=$!
-}
-
-# Waits until a file has a line.
-until_line() { # FILE PATTERN
-	for _ in $(seq 300); do
-		! grep -q -e "$2" "$1" || return 0
-		sleep 0.1
-	done
-	cat out err >&2
-	return 1
-}
-
-# The background task's end.
-ends_with() { # STATUS
-	status=0
-	wait "$task" || status=$?
-	task=
-	[ "$status" -eq "$1" ] || {
-		cat out err >&2
-		echo "status $status" >&2
-		return 1
-	}
-}
-
-# A definition of containers that run shell commands: each argument is a JSON object that has at least a name, and in
-# "run" the command. Without networkMode, which is bridge: no container for a network is needed.
-task() { # CONTAINER...
-	printf '%s\n' "$@" | jq -s --arg base "$base" '{family: "t", containerDefinitions: map(
-		{image: $base, stopTimeout: 1} + (if .run then {command: ["sh", "-c", .run]} else {} end) + del(.run))}' >task.json
-}
-
-# The lines of a file, without what follows the first comma, on one line.
-in_short() { # FILE
-	sed 's/^ecs-local: //; s/,.*//' "$1" | tr '\n' ';'
-}
-
-# Fails at once, in one line.
-refuses() { # STATUS ARGUMENT...
-	local want=$1
-	shift
-	run --separate-stderr "$ecs" "$@" </dev/null
-	if [ "$status" -ne "$want" ] || [ -n "$output" ] || [ "$(wc -l <<<"$stderr")" -ne 1 ] ||
-		[[ $stderr != ecs-local:\ *:\ *:\ * ]]; then
-		printf '%s\n' "$*" "status $status" "$output" "$stderr" >&2
-		return 1
-	fi
-}
 
 # ---- the real thing -----------------------------------------------------------------------------
 
@@ -317,92 +236,4 @@ refuses() { # STATUS ARGUMENT...
 	jq '.volumes = [{name: "v"}] | .pidMode = "task" | .networkMode = "awsvpc"' task.json >shared.json
 	ecs 0 --publish "$port:8000" shared.json
 	grep -qE "app: started, 53/udp at 127.0.0.1:[0-9]+, 8000/tcp at 127.0.0.1:$port\$" err
-}
-
-# ---- what it refuses ----------------------------------------------------------------------------
-
-@test "what ECS would refuse, or cannot be had here, is refused before anything starts" {
-	task '{"name": "a", "run": "true"}' '{"name": "b", "essential": false, "run": "true"}'
-	while read -r program; do
-		jq "$program" task.json >changed.json
-		refuses 1 changed.json
-	done <<-'END'
-		.containerDefinitions[1].dependsOn = [{containerName: "a", condition: "SUCCESS"}]
-		.containerDefinitions[1].dependsOn = [{containerName: "a", condition: "COMPLETE"}]
-		.containerDefinitions[1].dependsOn = [{containerName: "a", condition: "HEALTHY"}]
-		.containerDefinitions[1].dependsOn = [{containerName: "a", condition: "READY"}]
-		.containerDefinitions[1].dependsOn = [{containerName: "c", condition: "START"}]
-		.containerDefinitions[1].dependsOn = [{containerName: "b", condition: "START"}]
-		.containerDefinitions[0].dependsOn = [{containerName: "b", condition: "START"}] | .containerDefinitions[1].links = ["a"]
-		.containerDefinitions[0].volumesFrom = [{sourceContainer: "c"}]
-		.containerDefinitions[0].mountPoints = [{sourceVolume: "v", containerPath: "/v"}]
-		.volumes = [{name: "v"}] | .containerDefinitions[0].mountPoints = [{sourceVolume: "v", containerPath: "v"}]
-		.volumes = [{name: "v", dockerVolumeConfiguration: {scope: "shared"}}]
-		.containerDefinitions[0].essential = false
-		.containerDefinitions[0].environmentFiles = [{type: "s3", value: "arn:aws:s3:::b/f.env"}]
-		.containerDefinitions[0].resourceRequirements = [{type: "GPU", value: "1"}]
-		.containerDefinitions[0].healthCheck = {command: ["true"]}
-		.containerDefinitions[0].name = "b"
-		.containerDefinitions[0].name = "a b"
-		.containerDefinitions[0].image = "--privileged"
-		.networkMode = "awsvpc" | .containerDefinitions[0].links = ["b"]
-		.networkMode = "awsvpc" | .containerDefinitions[0].hostname = "h"
-		.networkMode = "macvlan"
-		.proxyConfiguration = {containerName: "b"}
-		.runtimePlatform.operatingSystemFamily = "WINDOWS_SERVER_2022_CORE"
-		.containerDefinitions = []
-		[.]
-		.containerDefinitions[0].environment = 1
-		.containerDefinitions[0].portMappings = [{}]
-		.containerDefinitions[0].portMappings = [{containerPort: "80"}]
-		.containerDefinitions[0].portMappings = [{containerPort: 0}]
-		.containerDefinitions[0].portMappings = [{containerPortRange: "80"}]
-	END
-	echo '{' >changed.json
-	refuses 1 changed.json
-	: >changed.json
-	refuses 1 changed.json
-}
-
-@test "what is left out here is said, and what is not known, too" {
-	task '{"name": "a", "run": "true", "restartPolicy": {"enabled": true}, "surprise": 1, "environmentFiles": []}'
-	jq '.cpu = "256" | .taskRoleArn = "arn:x" | .novelty = {} | .runtimePlatform.cpuArchitecture = "PDP11" | .volumes = [{name: "e", efsVolumeConfiguration: {fileSystemId: "fs-1"}}]' \
-		task.json >full.json
-	ecs 0 full.json
-	for part in "the task's cpu: not applied" 'taskRoleArn: no container has credentials' 'novelty: left out' \
-		'container a: surprise: left out' 'container a: restartPolicy: left out' \
-		'the task is for PDP11' 'volume e: an empty one'; do
-		grep -q "$part" err
-	done
-}
-
-@test "bad options are refused" {
-	task '{"name": "a", "run": "true"}'
-	refuses 2
-	refuses 2 absent.json
-	refuses 2 .
-	[[ $stderr == *': is a directory' ]]
-	refuses 2 ''
-	for option in --image --publish --volume --pause-image; do
-		refuses 2 task.json "$option"
-		refuses 2 task.json "$option="
-	done
-	refuses 2 --no-such task.json
-	refuses 2 task.json task.json
-	for option in --image=a --image==i --image= --volume=v --volume=v=/a:/b --publish=80 --publish=80:http --publish=80:80:80 \
-		--publish=:80 --publish=800000:80; do
-		refuses 2 "$option" task.json
-	done
-	# Docker would make it, and leave it there.
-	refuses 2 --volume "v=$PWD/absent" task.json
-	[[ $stderr == "ecs-local: --volume v=$PWD/absent: open: no such directory" ]]
-	refuses 2 --volume v=./absent task.json
-	refuses 2 --volume v=./task.json task.json
-	[ ! -e absent ]
-	refuses 1 --image b=i task.json
-	refuses 1 --volume v=/tmp task.json
-	refuses 1 --publish 80:80 task.json
-	refuses 1 --image a=--privileged task.json
-	run -1 --separate-stderr env DOCKER_HOST="unix://$PWD/none" "$ecs" task.json
-	[[ $stderr == *"$PWD/none"* ]]
 }
