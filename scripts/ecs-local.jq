@@ -1,7 +1,7 @@
 # Turns a task definition into what scripts/ecs-local sources: assignments, and for each container a function that
 # creates it. All that comes from the definition goes through @sh, or is a number, or a name of letters, digits, - and _.
 #
-# Input: the file's text (--raw-input --slurp). Output: shell code; else one line on standard error, and exit 1.
+# Input: what is in the file (--slurp). Output: shell code; else one line on standard error, and exit 1.
 # Arguments:
 #   $file          what the input is called in messages
 #   $id            what the names of containers, volumes and network begin with
@@ -9,8 +9,8 @@
 #   $volume_list   NAME=SOURCEs, one a line: a directory or a Docker volume for the volume NAME
 #   $publish_list  HOST:CONTAINERs, one a line: ports
 #
-# The code that comes out, N counting the containers from 0:
-#   count                       how many there are
+# The code that comes out, N being a container's number:
+#   numbers                     of the containers, from 0
 #   architecture                that of runtimePlatform, or nothing
 #   network                     awsvpc, bridge, host or none
 #   pause, pause_options        whether a container must hold what the others share, and docker's options for it
@@ -19,9 +19,13 @@
 #   needs_N                     "NUMBER:CONDITION ..."; to ECS's conditions comes CREATE, for volumesFrom
 #   create_N                    creates it by `apart`, scripts/ecs-local's docker, with $shared, the options that hang on the container in `pause`
 #   say ...                     what is left out here
+#   on_host VOLUME PATH         what has to be there on the host
+
+# Control characters would make more lines of a message, or obey.
+def line: explode | map(if . < 32 or (. > 126 and . < 160) then 63 else . end) | implode;
 
 def fail($object; $action; $reason):
-	"ecs-local: \($object): \($action): \($reason)\n" | halt_error(1);
+	("ecs-local: \($object): \($action): \($reason)" | line) + "\n" | halt_error(1);
 
 # NAME=VALUE lines as [{name, value}].
 def pairs: . / "\n" | map(select(. != "") | index("=") as $at | {name: .[:$at], value: .[$at + 1:]});
@@ -46,18 +50,16 @@ def known_container: ["name", "image", "cpu", "memory", "memoryReservation", "li
 # ---- reading and checking -----------------------------------------------------------------------
 
 def parse:
-	if test("^\\s*$") then fail($file; "read"; "empty") else . end
-	# In an array, for jq 1.6 would catch what fails later on, too.
-	| [try {value: fromjson} catch {error: .}][0]
-	| if .error then fail($file; "parse"; .error / " (while parsing " | first) else .value end
+	if length == 1 then .[0] else fail($file; "read"; if length == 0 then "empty" else "several definitions" end) end
 	| if type != "object" then fail($file; "read"; "not a task definition, but a JSON \(type)") else . end
 	| if (.taskDefinition | type) == "object" then .taskDefinition else . end
 	| if (.containerDefinitions | type) != "array" or (.containerDefinitions | length) == 0 then
 		fail($file; "read"; "not a task definition: no containerDefinitions")
 	  else . end;
 
+# In patterns \\z, for $ would allow a newline after it.
 def check_name($what):
-	if (.name | type) != "string" or (.name | test("^[A-Za-z0-9_-]{1,255}$") | not) then
+	if (.name | type) != "string" or (.name | test("^[A-Za-z0-9_-]{1,255}\\z") | not) then
 		fail($file; "read"; "a \($what) without a name of letters, digits, - and _")
 	else . end;
 
@@ -76,6 +78,38 @@ def check_task:
 		fail($file; "run"; "no essential container, which ECS refuses")
 	else . end;
 
+# What ECS refuses on Fargate, and would give the host away here. tmpfs, which older documents count among it, works.
+def check_fargate:
+	def refuse($object; $field): fail($object; "run"; "ECS refuses \($field) on Fargate");
+	if any((.requiresCompatibilities // [])[]; . == "FARGATE") | not then empty
+	else
+		(select(.networkMode != "awsvpc") | refuse($file; "a networkMode other than awsvpc")),
+		(select(.pidMode == "host") | refuse($file; "pidMode host")),
+		(select(.ipcMode | is_set) | refuse($file; "ipcMode")),
+		(.volumes[] | select(.host.sourcePath | is_set) | refuse("volume \(.name)"; "host.sourcePath")),
+		(.containerDefinitions[] | "container \(.name)" as $object
+			| (("privileged", "dockerSecurityOptions") as $field | select(.[$field] | is_set) | refuse($object; $field)),
+			  (.linuxParameters // {}
+				| (("devices", "sharedMemorySize", "maxSwap", "swappiness") as $field
+					| select(.[$field] | is_set) | refuse($object; $field)),
+				  ((.capabilities.add // [])[] | select(. != "SYS_PTRACE") | refuse($object; "capability \(.)"))))
+	end;
+
+def is_whole($least; $most): type == "number" and . == floor and . >= $least and . <= $most;
+
+# To ECS numbers have 32 bits. No timeout is longer than a day here.
+def check_numbers:
+	"container \(.name)" as $object
+	| def check($least; $most): select(.value != null and (.value | is_whole($least; $most) | not))
+		| fail($object; .key; "not a whole number from \($least) to \($most)");
+	  ({startTimeout, stopTimeout} | to_entries[] | check(0; 86400)),
+	  ({cpu, memory, memoryReservation} + (.healthCheck // {} | {interval, timeout, retries, startPeriod})
+		+ (.linuxParameters // {} | {sharedMemorySize, maxSwap, swappiness}) | to_entries[] | check(0; 2147483647)),
+	  ((.linuxParameters.tmpfs // [])[] | {key: "tmpfs", value: (.size // 0)} | check(0; 2147483647)),
+	  ((.ulimits // [])[] | {key: "ulimits", value: (.softLimit, .hardLimit)} | check(-1; 2147483647));
+
+def protocol: .protocol // "tcp";
+
 # A container's fields that need what is not here, or that ECS itself refuses.
 def check_container($task):
 	. as $container
@@ -89,7 +123,7 @@ def check_container($task):
 	  ((.mountPoints // [])[] | . as $mount
 		| if ($task.volumes // []) | any(.[]; .name == $mount.sourceVolume) | not then
 			fail("container \($container.name)"; "mount \($mount.containerPath)"; "no volume \($mount.sourceVolume)")
-		  elif ($mount.containerPath // "") | test("^/[^:]*$") | not then
+		  elif ($mount.containerPath // "") | test("^/[^:]*\\z") | not then
 			fail("container \($container.name)"; "mount \($mount.containerPath)"; "not an absolute path without :")
 		  else empty end),
 	  ((.volumesFrom // [])[] | .sourceContainer as $source
@@ -108,9 +142,21 @@ def check_container($task):
 			fail("container \($container.name)"; "dependsOn"; "\($other.name) has no healthCheck")
 		  else empty end),
 	  ((.portMappings // [])[]
-		| select(((.containerPort | type) == "number" and .containerPort >= 1 and .containerPort <= 65535
-			or ((.containerPortRange // "") | test("^[0-9]+-[0-9]+$"))) | not)
-		| fail("container \($container.name)"; "portMappings"; "neither a containerPort nor a containerPortRange")),
+		| (if .containerPortRange == null then [.containerPort]
+		   else [.containerPortRange | select(test("^[0-9]{1,5}-[0-9]{1,5}\\z")) | splits("-") | tonumber] end) as $ports
+		| if $ports == [] or any($ports[]; is_whole(1; 65535) | not) or $ports[0] > $ports[-1] then
+			fail("container \($container.name)"; "portMappings"; "neither a containerPort nor a containerPortRange")
+		  elif protocol | IN("tcp", "udp") | not then
+			fail("container \($container.name)"; "portMappings"; "no protocol \(protocol)")
+		  else empty end),
+	  ((.links // [])[] | (. / ":")[0] as $link
+		| select(any($task.containerDefinitions[]; .name == $link) | not)
+		| fail("container \($container.name)"; "links"; "no container \($link)")),
+	  # Of other options some make docker's client read a file of the host.
+	  ((.dockerSecurityOptions // [])[]
+		| select(test("^(no-new-privileges|(apparmor|label):[^\\s]+)\\z") | not)
+		| fail("container \($container.name)"; "run"; "dockerSecurityOptions \(.) cannot be had here")),
+	  check_numbers,
 	  ((.healthCheck.command // ["NONE"])[0] | . as $form
 		| select(any("CMD", "CMD-SHELL", "NONE"; . == $form) | not)
 		| fail("container \($container.name)"; "healthCheck"; "begins with none of CMD, CMD-SHELL and NONE")),
@@ -125,10 +171,14 @@ def notes:
 		| select(length > 0) | "the task's \(join(", ")): not applied here"),
 	  (["taskRoleArn", "executionRoleArn"] | map(select(. as $field | $task[$field] | is_set))
 		| select(length > 0) | "\(join(", ")): no container has credentials here"),
+	  ([.containerDefinitions[].logConfiguration.logDriver | strings] | unique | select(length > 0)
+		| "\(join(", ")): left out, logs are printed here"),
 	  (keys_unsorted - known_task | select(length > 0) | "\(join(", ")): left out, not known here"),
 	  (.containerDefinitions[] | . as $container
 		| ((keys_unsorted - known_container) | select(length > 0)
 			| "container \($container.name): \(join(", ")): left out, not known here"),
+		  (select(.repositoryCredentials | is_set)
+			| "container \(.name): repositoryCredentials: left out, docker's own login counts"),
 		  (select(.restartPolicy.enabled == true) | "container \(.name): restartPolicy: left out, it runs once"),
 		  (select(.firelensConfiguration | is_set) | "container \(.name): FireLens: no log comes its way here"));
 
@@ -154,8 +204,6 @@ def check_circles:
 
 # ---- docker's options ---------------------------------------------------------------------------
 
-def protocol: .protocol // "tcp";
-
 # [{port, protocol}]
 def ports:
 	[(.portMappings // [])[]
@@ -165,7 +213,7 @@ def ports:
 		| if $range[1] - $range[0] > 99 then
 			fail("portMappings"; "publish \(.containerPortRange)"; "more than 100 ports")
 		  else range($range[0]; $range[1] + 1) end
-	   else .containerPort end
+	   else .containerPort | floor end
 	 | {port: ., protocol: $protocol}] | unique;
 
 def publish($wanted):
@@ -208,7 +256,7 @@ def source($sources; $task):
 	. as $name
 	| ([$sources[] | select(.name == $name) | .value] | last) as $given
 	| ([$task.volumes[] | select(.name == $name)] | first) as $volume
-	| $given // $volume.host.sourcePath // "\($id)-\($name)";
+	| $given // ($volume.host.sourcePath | select(is_set)) // "\($id)-\($name)";
 
 def options($task; $sources; $wanted):
 	(if $task.networkMode == "awsvpc" then empty
@@ -249,7 +297,7 @@ def options($task; $sources; $wanted):
 def container($number; $task; $images; $sources; $wanted):
 	. as $container
 	| (([$images[] | select(.name == $container.name) | .value] | last) // .image) as $image
-	| if ($image | type) != "string" or ($image | test("^[A-Za-z0-9][^\\s]*$") | not) then
+	| if ($image | type) != "string" or ($image | test("^[A-Za-z0-9][^\\s]*\\z") | not) then
 		fail("container \(.name)"; "run"; "no image")
 	  else . end
 	| ([$task.containerDefinitions[].name]) as $names
@@ -263,8 +311,9 @@ def container($number; $task; $images; $sources; $wanted):
 	  "state_\($number)=waiting code_\($number)= began_\($number)=0 health_\($number)=- logger_\($number)=",
 	  "create_\($number)() {",
 	  # $shared is a list of options from scripts/ecs-local.
-	  "\tapart create $shared --label decant.ecs-local=\($id) --name \($id)-\(.name) --log-driver json-file \(
-		[options($task; $sources; $wanted)] | map(@sh) | join(" ")) \(
+	  # The last label of a name wins.
+	  "\tapart create $shared --name \($id)-\(.name) --log-driver json-file \(
+		[options($task; $sources; $wanted)] | map(@sh) | join(" ")) --label decant.ecs-local=\($id) \(
 		[$image, (.entryPoint // [])[1:][], (.command // [])[]] | map(@sh) | join(" "))",
 	  "}";
 
@@ -278,6 +327,7 @@ def container($number; $task; $images; $sources; $wanted):
 | .volumes = ((.volumes // []) | map(check_name("volume")) | check_unique("volume"))
 | check_task
 | . as $task
+| ([check_fargate]) as $_
 | ([.containerDefinitions[] | check_container($task)]) as $_
 | check_circles
 | (($images | map(.name)) - [.containerDefinitions[].name] | first) as $stranger
@@ -292,12 +342,18 @@ def container($number; $task; $images; $sources; $wanted):
 	| first) as $refused
 | if $refused != null then fail("volume \($refused)"; "make"; "neither Docker's nor FSx's own configuration is applied here"
 	+ " (--volume \($refused)=DIR)") else . end
-| ([$own[] | select(.host.sourcePath == null)]) as $made
+| ([$own[] | select(.host.sourcePath | is_set)]) as $given
+| ([$given[] | select(.host.sourcePath | test("^/[^:]*\\z") | not)] | first) as $refused
+| if $refused != null then
+	fail("volume \($refused.name)"; "mount \($refused.host.sourcePath)"; "not an absolute path without :")
+  else . end
+| ($own - $given) as $made
 # All or nothing: in an array, so that nothing is printed before something fails.
 | [
-  (notes | "say \(@sh)"),
+  ($given[] | "on_host \(.name) \(.host.sourcePath | @sh)"),
+  (notes | line | "say \(@sh)"),
   ($made[] | select((del(.name, .host) | is_set)) | "volume \(.name): an empty one of this run stands in for it" | "say \(@sh)"),
-  "count=\(.containerDefinitions | length)",
+  "numbers=\([range(.containerDefinitions | length)] | join(" ") | @sh)",
   "architecture=\(.runtimePlatform.cpuArchitecture // "" | tostring | @sh)",
   "network=\(.networkMode // "bridge")",
   "volumes=\($made | map("\($id)-\(.name)") | join(" ") | @sh)",
