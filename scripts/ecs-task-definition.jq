@@ -1,7 +1,7 @@
 # Puts a data container into a task definition: the program of scripts/ecs-task-definition, which checks the options.
 #
-# Input: the file's text (--raw-input --slurp), so that one jq does it all and words all that is wrong. Output: lines
-# for standard error, then the definition; else one line on standard error, and exit 1.
+# Input: what is in the file (--slurp). Output: lines for standard error, then the definition; else one line on
+# standard error, and exit 1.
 # Arguments; of an option that was not given, "" or null:
 #   $file               what the input is called in messages
 #   $image, $path       the data image, and where its files are in each container
@@ -23,8 +23,11 @@
 | (if $efs_option == "" then null else $efs_option / ":" | {fileSystemId: .[0], accessPointId: (.[1] // ""), iam: $efs_iam}
 	end) as $efs
 |
+# Control characters would make more lines of a message, or obey.
+def line: explode | map(if . < 32 or (. > 126 and . < 160) then 63 else . end) | implode;
+
 def fail($object; $action; $reason):
-	"ecs-task-definition: \($object): \($action): \($reason)\n" | halt_error(1);
+	("ecs-task-definition: \($object): \($action): \($reason)" | line) + "\n" | halt_error(1);
 
 # The elements that match become one, changed, at the place of the first; without any, `change` of {} goes to the end.
 def upsert(matches; change):
@@ -46,16 +49,10 @@ def gib: 1024 * 1024 * 1024;
 
 # ---- the input ----------------------------------------------------------------------------------
 
-# fromjson adds the whole text to what it says.
-def parse:
-	if test("^\\s*$") then fail($file; "read"; "empty") else . end
-	# In an array, for jq 1.6 would catch what fails later on, too.
-	| [try {value: fromjson} catch {error: .}][0]
-	| if .error then fail($file; "parse"; .error / " (while parsing " | first) else .value end;
-
 # What describe-task-definition prints has the tags beside the definition.
 def unwrap:
-	if type != "object" then fail($file; "read"; "not a task definition, but a JSON \(type)") else . end
+	if length == 1 then .[0] else fail($file; "read"; if length == 0 then "empty" else "several definitions" end) end
+	| if type != "object" then fail($file; "read"; "not a task definition, but a JSON \(type)") else . end
 	| if (.taskDefinition | type) == "object" then
 		.taskDefinition + (if (.tags | length) > 0 then {tags: .tags} else {} end)
 	  else . end;
@@ -69,6 +66,9 @@ def registerable:
 		.registeredAt, .registeredBy, .deregisteredAt, .deleteRequestedAt)
 	| without(.tags; (.key // "") | startswith("aws:"));
 
+# With \\z, for $ would allow a newline after it.
+def is_named: (.name | type) == "string" and (.name | test("^[A-Za-z0-9_-]{1,255}\\z"));
+
 def check_shape:
 	if has("ContainerDefinitions") then
 		fail($file; "read"; "CloudFormation's spelling (aws ecs describe-task-definition prints ECS's own)")
@@ -77,9 +77,10 @@ def check_shape:
 	elif (.family | type) != "string" or .family == "" then
 		fail($file; "read"; "not a task definition: no family")
 	else . end
-	| (.containerDefinitions | map(if type == "object" then .name else null end)) as $names
-	| if any($names[]; type != "string" or . == "") then fail($file; "read"; "a container without a name")
-	  elif ($names | unique | length) != ($names | length) then fail($file; "read"; "two containers of one name")
+	| if all(.containerDefinitions[]; type == "object" and is_named) | not then
+		fail($file; "read"; "a container without a name of letters, digits, - and _")
+	  elif (.containerDefinitions | unique_by(.name) | length) != (.containerDefinitions | length) then
+		fail($file; "read"; "two containers of one name")
 	  else . end
 	| (.containerDefinitions[] | select((.image | type) != "string" or .image == "")
 		| fail("container \(.name)"; "read"; "no image")), .
@@ -92,6 +93,8 @@ def check_shape:
 		| fail("container \($container.name)"; "read"; "\($field) is not an array of objects")), .
 	| if .volumes != null and ((.volumes | type) != "array" or any(.volumes[]; type != "object")) then
 		fail($file; "read"; "volumes is not an array of objects")
+	  elif any((.volumes // [])[]; is_named | not) then
+		fail($file; "read"; "a volume without a name of letters, digits, - and _")
 	  elif (.runtimePlatform.operatingSystemFamily // "LINUX") != "LINUX" then
 		fail($file; "read"; "a task for \(.runtimePlatform.operatingSystemFamily), and decant is for Linux")
 	  else . end;
@@ -296,7 +299,7 @@ def check_result($facts):
 		fail($file; "add \($name)"; "ECS takes at most 10 containers")
 	  else . end;
 
-parse | unwrap | without_nulls | registerable | check_shape
+unwrap | without_nulls | registerable | check_shape
 | survey as $facts
 | ([$app_images[] | .name | select(. != "")] - $facts.apps) as $strangers
 | if $strangers | length > 0 then

@@ -85,6 +85,14 @@ takes() { # FILE
 	"$ecs" "${pin[@]}" <"$inputs/handbook.json" | diff described -
 }
 
+@test "text stays as it is, however long its line" {
+	# More than the 64 KiB that a buffer has, and characters of two bytes at odd places.
+	jq -c '.taskDefinition.containerDefinitions[0].environment += [{name: "TEXT", value: ("Привет, мир. " * 4000)}]' \
+		"$inputs/handbook.json" >long.json
+	"$ecs" "${pin[@]}" long.json >out
+	diff <(jq .taskDefinition.containerDefinitions[0].environment long.json) <(app web .environment | jq .)
+}
+
 @test "nothing of the definition's own is lost or changed" {
 	for fixture in handbook fleet mesh; do
 		make "$fixture"

@@ -57,6 +57,17 @@ load ecs_task
 	done
 }
 
+@test "names that ECS does not take are refused, and no message has more lines or control characters for them" {
+	# What stands before the first line that is a brace alone would be taken for a note.
+	for program in '.containerDefinitions[1].name = "side\n{\nx"' '.containerDefinitions[1].name = "side\n"' \
+		'.containerDefinitions[1].name = "a b"' '.volumes += [{name: "v\n"}]' '.volumes += [{}]'; do
+		fails_on "$program" fleet
+		[[ $stderr == *'without a name of letters, digits, - and _' ]]
+	done
+	fails_on '.runtimePlatform.operatingSystemFamily = "W\n\u001b[31m\u009b[31m"' fleet
+	[[ $stderr == *'a task for W??[31m?[31m, and'* ]]
+}
+
 @test "what is wrong with one container is said of that container" {
 	while read -r field; do
 		printf '{"family": "f", "containerDefinitions": [{"name": "a", %s}]}' "$field" >bad.json
@@ -129,7 +140,7 @@ load ecs_task
 
 @test "without jq it says so in one line" {
 	mkdir bin
-	for tool in sh cat dirname sed; do
+	for tool in sh cat dirname sed tr; do
 		ln -s "$(command -v "$tool")" bin/
 	done
 	run --separate-stderr env PATH="$PWD/bin" "$ecs" "${pin[@]}" "$inputs/handbook.json"
