@@ -40,7 +40,7 @@ def common_data:
 		| finding($where; "\($kind)-command"; "the shell ends well when decant failed: remove what stands after it")),
 	(select(.memory != null and .memory < 33554432)
 		| finding($where; "\($kind)-memory"; "give it 32 MiB or more")),
-	(select(.user != "" and (.user | test("^[0-9]+(:[0-9]+)?$") or placeholder | not))
+	(select(.user != "" and (.user | test("^[0-9]+(:[0-9]+)?\\z") or placeholder | not))
 		| finding($where; "\($kind)-user-name"; "a data image need not have a user \"\(.user)\": write UID:GID in numbers")),
 	# What has no name yet may be the same volume.
 	(select(.consumers == [] and (any($model.containers[].mounts[].id; . != null and nothing_else) | not))
@@ -150,7 +150,7 @@ def common_mounts:
 # What a registry would take; the letters of a digest are as many as its algorithm says.
 def image_name:
 	test("^([A-Za-z0-9.-]+(:[0-9]+)?/|\\[[0-9A-Fa-f:]+\\](:[0-9]+)?/)?[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*"
-		+ "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$");
+		+ "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?\\z");
 
 def common_image_names:
 	.kind as $kind

@@ -81,7 +81,7 @@ def ecs_rules:
 		| finding(.name; "ecs-restart-policy"; "remove restartPolicy, or add 0 to ignoredExitCodes")),
 	(.data[] | select(.raw.logConfiguration == null) | select(any($model.containers[]; .raw.logConfiguration != null))
 		| finding(.name; "ecs-log"; "the reason of a failure is its last line: give it a logConfiguration like the others'")),
-	($task.volumes | list[] | select(.name // "" | (placeholder or test("^[A-Za-z0-9_-]{1,255}$")) | not)
+	($task.volumes | list[] | select(.name // "" | (placeholder or test("^[A-Za-z0-9_-]{1,255}\\z")) | not)
 		| finding("volume \(.name)"; "ecs-volume-name"; "use up to 255 letters, digits, - and _")),
 	($task.volumes | list[] | select(.dockerVolumeConfiguration.driverOpts.type == "tmpfs" and ($fargate | not))
 		| select(.name | IN($model.data[].filled[]))
