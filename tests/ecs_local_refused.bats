@@ -269,6 +269,18 @@ teardown_file() { engine_down; }
 	[ -s first ]
 	[ -f own/stopped ]
 	[ -z "$(ls -A tmp)" ]
+	# Nor is it a second signal after one.
+	rm own/stopped
+	mkfifo pipe
+	jq '.containerDefinitions[0] |= (.command[2] = "sleep 600" | .dependsOn = [{containerName: "app", condition: "START"}])
+		| .containerDefinitions[1].command[2] |= sub("echo"; "sleep 1; echo")' full.json >slow.json
+	perl -e '$SIG{$_} = "DEFAULT" for "INT", "PIPE"; exec @ARGV' "$ecs" --volume v=./own slow.json >pipe 2>&1 3>&- &
+	task=$!
+	grep -m 1 'side: started' pipe
+	kill -INT "$task"
+	touch out err
+	ends_with 130
+	[ -f own/stopped ]
 }
 
 @test "two runs at one time do not meet, even with one process id" {
