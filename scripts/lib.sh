@@ -3,6 +3,7 @@
 #
 #   refuse, fail, say, need        messages and exits
 #   refuse_unreadable              what is no file to read from
+#   finish_at_end                  has the script's finish run, whatever ends it
 #   engine_start DIR, engine_stop  a Docker Engine: the one that answers, or a private one below DIR
 #   compose                        Compose v2 or docker-compose 1.29
 #   image_here NAME                the engine has an image, or can pull it
@@ -39,6 +40,33 @@ need() {
 		command -v "$want" >/dev/null 2>&1 ||
 			fail "$want" run "not found (scripts/bootstrap --demo installs it)"
 	done
+}
+
+# Has the script's own finish run once when the script ends, also by a signal, for which dash would not run an
+# EXIT trap. finish finds the exit status in $status, and may change it.
+finish_at_end() {
+	trap finish_undisturbed EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 141' PIPE
+	trap 'exit 143' TERM
+}
+
+finish_undisturbed() {
+	status=$?
+	trap '' HUP INT PIPE TERM
+	trap - EXIT
+	# What cannot be taken away is no reason to leave the rest.
+	set +e
+	# A terminal sends Ctrl-C to all that runs in it, and docker's client minds it even where its parent does not.
+	if command -v setsid >/dev/null 2>&1; then
+		# shellcheck disable=SC2317 # finish calls it
+		docker() {
+			setsid docker "$@"
+		}
+	fi
+	finish
+	exit "$status"
 }
 
 # What yq had against a file, in one line.
@@ -80,7 +108,7 @@ engine_start() { # DIR
 	[ -z "${DOCKER_HOST:-}" ] || fail "$DOCKER_HOST" connect 'no engine answers (DOCKER_HOST)'
 	[ "$(id -u)" -eq 0 ] || fail docker connect 'no engine answers, and only root can start one'
 	PATH=$PATH:/usr/sbin:/sbin
-	need dockerd ip
+	need dockerd ip setsid
 	# A socket's path has room for 107 bytes, and containerd appends its own part to ours.
 	[ ${#1} -le 60 ] || fail "$1" 'start an engine' 'the path is too long for a socket (set TMPDIR)'
 	mkdir -p "$1"
@@ -93,7 +121,8 @@ engine_start() { # DIR
 	# `--bridge none` would be simpler, but deletes the docker0 of another engine.
 	engine_bridge=decant$$
 	ip link add "$engine_bridge" type bridge || fail "$engine_bridge" 'add a bridge' 'failed, see above'
-	dockerd --data-root "$engine_dir/data" --exec-root "$engine_dir/exec" --host "$DOCKER_HOST" \
+	# In a session of its own: a terminal's Ctrl-C and its end are for the script, which ends the engine last.
+	setsid dockerd --data-root "$engine_dir/data" --exec-root "$engine_dir/exec" --host "$DOCKER_HOST" \
 		--pidfile "$engine_dir/pid" --bridge "$engine_bridge" --iptables=false --ip6tables=false \
 		--ip-forward=false --ip-masq=false >"$engine_dir/log" 2>&1 &
 	engine_pid=$!

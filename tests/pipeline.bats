@@ -180,6 +180,33 @@ is_clean() {
 	is_clean
 }
 
+app_runs() {
+	[ -n "$(docker ps -q --filter 'name=decant-pair-.*-app')" ]
+}
+
+@test "test-pair leaves nothing when its reader goes, when it is hung up, and at a second Ctrl-C" {
+	mkdir tmp
+	export TMPDIR=$PWD/tmp
+	env --default-signal "${pair[@]}" 2>log | true
+	is_clean
+	[ -z "$(ls -A tmp)" ]
+	# As a terminal does: to all that runs there.
+	for signals in HUP:129 INT:130 'INT INT:130'; do
+		env --default-signal setsid "${pair[@]}" --port 8081 >log 2>&1 3>&- &
+		group=$!
+		until_true app_runs
+		for signal in ${signals%:*}; do
+			kill -s "$signal" -- "-$group"
+			sleep 0.05
+		done
+		status=0
+		wait "$group" || status=$?
+		is_clean
+		[ -z "$(ls -A tmp)" ]
+		[ "$status" -eq "${signals#*:}" ]
+	done
+}
+
 @test "test-pair refuses what it cannot use, before it runs anything" {
 	refuses "$top/scripts/test-pair"
 	refuses "$top/scripts/test-pair" --release "$release" --app "$run-app"

@@ -154,6 +154,34 @@ setup() {
 	[[ $stderr == *"$PWD/none"* ]]
 }
 
+@test "bootstrap leaves nothing of its own view of apt when it is hung up" {
+	# Only where there is an apt does it make one.
+	if command -v dpkg-query >/dev/null; then
+		mkdir bin tmp
+		printf '%s\n' '#!/bin/sh' 'kill -s HUP 0; sleep 60' >bin/apt-get
+		chmod +x bin/apt-get
+		run -129 env --default-signal DECANT_DEPS="$PWD/deps" TMPDIR="$PWD/tmp" PATH="$PWD/bin:$PATH" \
+			setsid "$top/scripts/bootstrap" --build
+		[ -z "$(ls -A tmp)" ]
+	fi
+}
+
+@test "demo ends the engine that it is starting when it is hung up" {
+	mkdir bin
+	# To dockerd this signal is an order to read its settings again.
+	printf '%s\n' '#!/bin/sh' "trap '' HUP" "echo \$\$ >$PWD/dockerd.pid" 'kill -HUP "$PPID"' 'exec sleep 600' >bin/dockerd
+	printf '%s\n' '#!/bin/sh' 'exit 1' >bin/docker
+	printf '%s\n' '#!/bin/sh' "echo \"\$@\" >>$PWD/ip.log" >bin/ip
+	chmod +x bin/*
+	# Short, for a socket's path.
+	tmp=$(mktemp -d /tmp/decant.XXXXXX)
+	run env -u DOCKER_HOST --default-signal PATH="$PWD/bin:$PATH" TMPDIR="$tmp" "$top/scripts/demo" --no-bootstrap --source site
+	refute kill "$(cat dockerd.pid)"
+	[ "$status" -eq 129 ]
+	[ "$(cut -d ' ' -f 1-2 ip.log | tr '\n' ' ')" = 'link add link delete ' ]
+	rmdir "$tmp"
+}
+
 @test "rootfs lays out decant, the bundle, the licences and the mount point" {
 	pack site b.tar.zst --dest /var/www/site
 	umask 077
