@@ -186,6 +186,22 @@ is_empty() { # VOLUME
 	[ "$(inspect "$run-again" '{{json .RootFS.Layers}}')" = "$(inspect "$run-scratch" '{{json .RootFS.Layers}}')" ]
 }
 
+@test "build-image refuses a base with files at the destination, and the tag stays where it was" {
+	mkdir full
+	touch full/old.html
+	printf 'FROM %s\nCOPY old.html %s/old.html\n' "$base" "$mount" >full/Dockerfile
+	docker build -q --tag "$run-full" full
+	docker tag "$run-one" "$run-kept"
+	run -1 --separate-stderr "$top/scripts/build-image" --source "$share/site" --dest "$mount" --tag "$run-kept" --base "$run-full"
+	[ -z "$output" ]
+	[[ ${stderr##*$'\n'} == "build-image: --base $run-full: look at $mount: "* ]]
+	[ "$(inspect "$run-kept" '{{.Id}}')" = "$(inspect "$run-one" '{{.Id}}')" ]
+	[ -z "$(docker image ls -q decant-build)" ]
+	# Elsewhere it may have any.
+	"$top/scripts/build-image" --source "$share/site" --dest /srv/site --tag "$run-kept" --base "$run-full"
+	[ -z "$(docker image ls -q decant-build)" ]
+}
+
 # ---- a volume -----------------------------------------------------------------------------------
 
 @test "docker run fills a volume and exits 0, and again finds nothing to do" {

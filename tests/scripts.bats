@@ -133,7 +133,8 @@ setup() {
 
 @test "build-image refuses values that are none" {
 	for option in --level=0 --level=23 --level=x --level=9x --owner=root --owner=1 --owner=1:x --owner=-1:0 \
-		--user=www --user=1: --mount-owner=1 --mount-mode=9 --mount-mode=07777x --platform=linux/vax --tag=-x '--tag=a b'; do
+		--owner=4294967295:0 --user=9999999999 --user=www --user=1: --mount-owner=1 --mount-mode=9 \
+		--mount-mode=07777x --platform=linux/vax --tag=-x '--tag=a b'; do
 		refuses "$image" --source site --dest /srv --tag t "$option"
 		[[ $stderr == *"${option%%=*}"* ]]
 	done
@@ -152,6 +153,38 @@ setup() {
 	[ -z "$output" ]
 	[ "$(wc -l <<<"$stderr")" -eq 1 ]
 	[[ $stderr == *"$PWD/none"* ]]
+}
+
+# A docker that answers, builds whatever it is asked for, and runs COMMAND in place of a build.
+fake_docker() { # COMMAND
+	mkdir bin tmp
+	printf '%s\n' '#!/bin/sh' "case \$1 in version) echo linux/amd64 ;; build) $1 ;; esac" >bin/docker
+	chmod +x bin/docker
+	export PATH="$PWD/bin:$PATH" TMPDIR="$PWD/tmp"
+}
+
+@test "build-image refuses what a build in Docker would lose" {
+	fake_docker 'echo built >&2; exit 1'
+	for lost in .wh.index.html css/.wh..wh..opq socket; do
+		mkdir -p site/css
+		case $lost in
+		socket) perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "site/socket", Listen => 1)' ;;
+		*) touch "site/$lost" ;;
+		esac
+		refuses "$image" --source site --dest /srv --tag t --in-docker
+		[[ $stderr == "build-image: site/$lost: "* ]]
+		rm "site/$lost"
+	done
+	run -1 "$image" --source site --dest /srv --tag t --in-docker
+	[[ $output == *built* ]]
+}
+
+@test "build-image takes a source whose name begins with a dash" {
+	fake_docker 'echo built >&2; exit 1'
+	mv site ./-s
+	run -1 --separate-stderr "$image" --source -s --dest /srv --tag t
+	[[ $stderr == *built* ]]
+	[[ $stderr != *option* ]]
 }
 
 @test "bootstrap leaves nothing of its own view of apt when it is hung up" {
