@@ -114,10 +114,15 @@ is_clean() {
 	refuses "${publish[@]}" "$share/site"
 	refuses "${publish[@]}" --output none/release.json
 	refuses "${publish[@]}" --output "$PWD"
+	# No room in the name for that of the file that becomes it.
+	refuses "${publish[@]}" --output "$(printf '%0250d' 0)"
 	# What build-image has to say comes from build-image.
 	refuses "${publish[@]}" --dest relative
 	refuses "${publish[@]}" -- --no-such-option
 	refuses "${publish[@]}" -- --level 99
+	# They are no mistake to build-image, which then builds nothing.
+	refuses "${publish[@]}" -- --help
+	refuses "${publish[@]}" -- --base scratch -h
 }
 
 @test "publish-data without a registry: exit 1, and the release that was there stays" {
@@ -128,6 +133,40 @@ is_clean() {
 	[ "$(ls out)" = release.json ]
 	docker image rm -f 127.0.0.1:1/site:v1 >/dev/null
 	fails "$PWD/none" connect -- env DOCKER_HOST="unix://$PWD/none" "${publish[@]}"
+}
+
+@test "publish-data puts its output in the place of what has that name, and touches nothing else" {
+	echo victim >victim
+	ln -s victim out.json.new
+	ln -s victim out.json
+	for output in out.json -data.json; do
+		"${publish[@]}" --revision v2 --output="$output" -- --base scratch
+		[ "$(stat -c '%F %a' "./$output")" = 'regular file 644' ]
+		[ "$(jq -r .revision "./$output")" = v2 ]
+	done
+	[ "$(cat victim)" = victim ]
+	[ "$(find . -mindepth 1 | wc -l)" -eq 4 ]
+}
+
+@test "publish-data says of what it has built, whoever gives the tag to another image meanwhile" {
+	"$top/scripts/build-image" --source "$share/site/css" --dest "$mount" --tag "$run-other" --base scratch
+	mkdir bin
+	cat >bin/docker <<-END
+		#!/bin/sh
+		take() {
+			[ "\$1" != "push \$WHEN" ] || $(command -v docker) tag $run-other $registry/site:v4
+		}
+		take "\$1 before"
+		$(command -v docker) "\$@" || exit
+		take "\$1 after"
+	END
+	chmod +x bin/docker
+	WHEN=after PATH=$PWD/bin:$PATH "${publish[@]}" --revision v4 -- --base scratch >out.json
+	docker run --rm --network none "$(jq -r .image out.json)" info /bundle/site.tar.zst >info
+	grep -qx "bundle: $(jq -r .bundle out.json)" info
+	grep -qx "revision: v4" info
+	fails "$registry/site:v4" 'another image' -- env WHEN=before PATH="$PWD/bin:$PATH" "${publish[@]}" --revision v4 -- \
+		--base scratch
 }
 
 # ---- test-pair ----------------------------------------------------------------------------------

@@ -187,6 +187,20 @@ fake_docker() { # COMMAND
 	[[ $stderr != *option* ]]
 }
 
+@test "build-image and publish-data leave nothing when they are hung up, or lose their reader" {
+	# As a terminal does: to all that runs there.
+	fake_docker 'kill -s "$SIGNAL" 0; sleep 60'
+	for signal in HUP:129 INT:130 PIPE:141 TERM:143; do
+		export SIGNAL=${signal%:*}
+		for script in "build-image --tag t" "publish-data --image t --revision t --output out.json"; do
+			# shellcheck disable=SC2086 # a list
+			run -"${signal#*:}" env --default-signal setsid "$top/scripts/"$script --source site --dest /srv
+			[ -z "$(ls -A tmp)" ]
+			[ "$(ls)" = $'bin\nsite\ntmp' ]
+		done
+	done
+}
+
 @test "bootstrap leaves nothing of its own view of apt when it is hung up" {
 	# Only where there is an apt does it make one.
 	if command -v dpkg-query >/dev/null; then
