@@ -213,6 +213,26 @@ fake_docker() { # COMMAND
 	fi
 }
 
+@test "bootstrap takes the version before one that is in the archive's index and not in the archive" {
+	if command -v dpkg-query >/dev/null; then
+		mkdir bin
+		printf '%s\n' '#!/bin/sh' 'printf "%s\n" "Version: 1.9" "Version: 1.10" "Version: 1.8"' >bin/apt-cache
+		# What it gets is no zstd, so that nothing is compiled for long.
+		# shellcheck disable=SC2016 # the program's own
+		printf '%s\n' '#!/bin/sh' 'case "$*" in' '*libzstd=1.9*) mkdir -p libzstd-1.9/lib/common libzstd-1.9/lib/decompress' \
+			'cd libzstd-1.9/lib; echo "#error 1.9" | tee zstd.h zstd_errors.h common/a.c >decompress/zstd_decompress.c ;;' \
+			'*libzstd=*) echo "E: not there" >&2; exit 100 ;;' 'esac' >bin/apt-get
+		chmod +x bin/*
+		run -1 --separate-stderr env DECANT_DEPS="$PWD/deps" PATH="$PWD/bin:$PATH" "$top/scripts/bootstrap" --build
+		[[ $stderr == *"libzstd 1.10: get source: the archive does not have it"*"#error 1.9"* ]]
+		# And when it has none, that is the end.
+		sed -i 's/=1\.9/=none/' bin/apt-get
+		rm -r deps
+		run -1 --separate-stderr env DECANT_DEPS="$PWD/deps" PATH="$PWD/bin:$PATH" "$top/scripts/bootstrap" --build
+		[[ $stderr == *"E: not there"*"libzstd: get source: apt-get failed, see above" ]]
+	fi
+}
+
 @test "demo ends the engine that it is starting when it is hung up" {
 	mkdir bin
 	# To dockerd this signal is an order to read its settings again.
