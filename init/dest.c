@@ -20,15 +20,25 @@ static int open_inside(int dir, const char *path, int flags)
 	return open_beneath(dir, path, flags, RESOLVE_NO_XDEV);
 }
 
+/* struct statx by its layout, statx(2), in words of 8 bytes: musl's headers have it since 1.2.5, and the
+ * kernel's go with no others. */
+enum { STATX_WORDS = 32, ATTRIBUTES = 1, MOUNT = 18, MOUNT_ROOT = 0x2000, MASK_MOUNT = 0x1000 };
+
 /* Is FD what is mounted somewhere, perhaps from the same device? False also when that cannot be found out. */
 static bool is_mounted(int fd)
 {
-	/* struct statx by its layout, statx(2): musl's headers have it since 1.2.5, and the kernel's go with
-	 * no others. */
-	enum { SIZE = 256, ATTRIBUTES = 1, MOUNT_ROOT = 0x2000 };
-	uint64_t buf[SIZE / sizeof(uint64_t)] = {0};
+	uint64_t buf[STATX_WORDS] = {0};
 
 	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0, buf) == 0 && (buf[ATTRIBUTES] & MOUNT_ROOT);
+}
+
+bool dest_on_root(const struct dest *d)
+{
+	uint64_t here[STATX_WORDS] = {0}, root[STATX_WORDS] = {0};
+
+	return syscall(SYS_statx, d->root, "", AT_EMPTY_PATH, MASK_MOUNT, here) == 0 &&
+	       syscall(SYS_statx, AT_FDCWD, "/", 0, MASK_MOUNT, root) == 0 && here[MOUNT] != 0 &&
+	       here[MOUNT] == root[MOUNT];
 }
 
 /* One component, without openat2: no symbolic link, and still in the volume. */
@@ -218,13 +228,16 @@ void dest_close(struct dest *d)
 	d->path = NULL;
 }
 
-bool dest_look(struct dest *d)
+void dest_look(struct dest *d)
 {
 	struct stat a, b;
-	bool told = fstatat(d->root, STATE_DIR, &a, AT_SYMLINK_NOFOLLOW) == 0;
-	d->caseless = told && fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-	              a.st_ino == b.st_ino && a.st_dev == b.st_dev;
-	return told;
+	bool told = fstatat(d->root, STATE_DIR, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+	            fstatat(d->root, STATE_DIR "/" STATE_COMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
+	bool caseless = told && fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	                a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+
+	d->aliases = !told || caseless ||
+	             fstatat(d->root, STATE_DIR "/" STATE_DECOMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
@@ -243,10 +256,10 @@ bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, str
 	char path[2 * PATH_LEN_MAX];
 	int error = errno;
 	dest_path(d, c, dir, name, path, sizeof path);
-	if (d->caseless && (error == EEXIST || error == ENOENT || error == ENOTDIR || error == EISDIR))
-		return fault_set(
-		    fault, EXIT_VOLUME, path, action,
-		    "the volume ignores case, and has this name in another spelling, or not at all");
+	if (d->aliases && (error == EEXIST || error == ENOENT || error == ENOTDIR || error == EISDIR))
+		return fault_set(fault, EXIT_VOLUME, path, action,
+		                 "the volume ignores case or forms of Unicode, and has this name in another "
+		                 "spelling, or not at all");
 	return fault_errno(fault, error, path, action);
 }
 

@@ -32,7 +32,7 @@ struct dest {
 	bool root_is_ours;      /* this process may set its mode, owner and time, so they are compared */
 	long step;              /* nanoseconds; times are kept in steps no larger than this */
 	bool mapped;            /* this user namespace need not have a number for every owner */
-	bool caseless;          /* it ignores the case of names. Set by dest_look */
+	bool aliases;           /* it may take one spelling of a name for another. Set by dest_look */
 };
 
 /* Open the directory PATH as a volume. With CREATE its last component is made (0755) when it is missing.
@@ -43,8 +43,17 @@ void dest_close(struct dest *dest);
  * False with errno. Pass dest_close in any case. */
 bool dest_within(struct dest *dest, const struct dest *of, const char *name, bool create);
 
-/* Find out by .decant whether the volume ignores case. False when that is not there to tell. */
-bool dest_look(struct dest *dest);
+/* A file of .decant: e with an acute accent, which Unicode writes in two ways. state_clear makes the first,
+ * and where the second is there, too, they are one. */
+#define STATE_COMPOSED "\xc3\xa9"
+#define STATE_DECOMPOSED "e\xcc\x81"
+
+/* Find out by .decant whether the volume ignores case, or forms of Unicode. When that is not there to tell,
+ * it may. */
+void dest_look(struct dest *dest);
+
+/* Is the root on the file system that is mounted at "/"? False also when that cannot be found out. */
+bool dest_on_root(const struct dest *dest);
 
 /* Open the directory at PATH below the root ("." or "a/b"), for FLAGS O_PATH or O_RDONLY. */
 int dest_dir(const struct dest *dest, const char *path, int flags);

@@ -78,7 +78,9 @@ static int open_entry(const struct encoder *x, uint32_t entry, int flags, struct
 
 	tree_path(x->tree, node->parent, node->name, path);
 	int fd = tree_open(x->tree, path, flags);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV))
+	/* ENXIO: a socket. */
+	if (fd < 0 &&
+	    (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV || errno == ENXIO))
 		changed(x, entry, fault);
 	else if (fd < 0)
 		entry_fault(x, entry, EXIT_IO, "open", NULL, fault);
@@ -90,14 +92,23 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* After reading: is the file still the one that was scanned? Closes FD. */
-static bool close_entry(const struct encoder *x, uint32_t entry, int fd, struct fault *fault)
+/* Is FD still the file that was scanned? Keeps errno. */
+static bool is_same(const struct encoder *x, uint32_t entry, int fd)
 {
 	const struct tree_entry *e = &x->tree->entries[entry];
+	int error = errno;
 	struct stat st;
 	bool same = fstat(fd, &st) == 0 && st.st_dev == e->dev && st.st_ino == e->ino &&
 	            (uint64_t)st.st_size == e->size && same_time(st.st_mtim, e->modified) &&
 	            same_time(st.st_ctim, e->changed);
+	errno = error;
+	return same;
+}
+
+/* After reading. Closes FD. */
+static bool close_entry(const struct encoder *x, uint32_t entry, int fd, struct fault *fault)
+{
+	bool same = is_same(x, entry, fd);
 	close(fd);
 	return same || changed(x, entry, fault);
 }
@@ -107,9 +118,10 @@ static bool read_content(const struct encoder *x, uint32_t entry, int fd, void *
                          struct fault *fault)
 {
 	ssize_t n = read_full(fd, to, size, (int64_t)at);
-	if (n < 0)
+	/* What is no file any more reads as an error. */
+	if (n < 0 && is_same(x, entry, fd))
 		return entry_fault(x, entry, EXIT_IO, "read", NULL, fault);
-	return (size_t)n == size || changed(x, entry, fault);
+	return (n >= 0 && (size_t)n == size) || changed(x, entry, fault);
 }
 
 /* How many bytes of the windows of DATA, which stands at offset AT (a multiple of HOLE_WINDOW), are in whole
@@ -279,7 +291,7 @@ static bool append(struct encoder *x, struct worker *w, const struct frame_row *
 	if (w->part.size && !check_part(x, &w->part, fault))
 		return false;
 	if (!write_full(x->out->data, w->packed, row->packed, -1))
-		return fault_errno(fault, errno, x->options->output, "write temporary file");
+		return fault_errno(fault, errno, x->options->tmp, "write temporary file");
 	x->out->data_size += row->packed;
 	return buffer_add(&x->blocks, w->block_packed.bytes, row->block_packed) || no_memory(x, fault);
 }
@@ -382,7 +394,7 @@ static bool finish_index(struct encoder *x, struct fault *fault)
 }
 
 bool encode(struct encoded *out, struct tree *t, const struct layout *layout, const struct encode_options *o,
-            const char *tmp, struct fault *fault)
+            struct fault *fault)
 {
 	struct encoder *x = calloc(1, sizeof *x);
 	struct hash_stream sum;
@@ -393,9 +405,9 @@ bool encode(struct encoded *out, struct tree *t, const struct layout *layout, co
 		return fault_set(fault, EXIT_INTERNAL, t->path, "pack", "out of memory");
 	*x = (struct encoder){.tree = t, .layout = layout, .options = o, .out = out, .sum = &sum};
 	x->rows = calloc(layout->count, sizeof *x->rows);
-	out->data = open_nameless(tmp);
+	out->data = open_nameless(o->tmp);
 	if (out->data < 0)
-		fault_errno(fault, errno, tmp, "create temporary file");
+		fault_errno(fault, errno, o->tmp, "create temporary file");
 	else if (!x->rows)
 		no_memory(x, fault);
 	else

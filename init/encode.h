@@ -12,8 +12,8 @@ struct encode_options {
 	unsigned threads;
 	const char *dest;     /* recorded in the catalog; "" for none */
 	const char *revision; /* likewise */
-	const char *output;   /* what the bundle will be, for messages */
 	const char *packer;   /* likewise: this program and its version */
+	const char *tmp;      /* directory for the temporary file */
 };
 
 struct encoded {
@@ -25,10 +25,10 @@ struct encoded {
 	char id[33];      /* the bundle's id, hexadecimal */
 };
 
-/* Make the bundle's two parts. TMP names the directory for the temporary file. A file that is not what it was
- * when it was scanned is a fault (EXIT_IO). Pass encoded_free in any case. */
+/* Make the bundle's two parts. A file that is not what it was when it was scanned is a fault (EXIT_IO). Pass
+ * encoded_free in any case. */
 bool encode(struct encoded *out, struct tree *tree, const struct layout *layout,
-            const struct encode_options *options, const char *tmp, struct fault *fault);
+            const struct encode_options *options, struct fault *fault);
 void encoded_free(struct encoded *out);
 
 #endif

@@ -90,10 +90,10 @@ static bool refuse_present(void *context, uint32_t number, int fd, const char *n
 	       refuse_spelling(context, number, fd, name, fault);
 }
 
-/* On a volume that ignores case one file may have taken another's place, or another name. */
+/* On a volume that ignores case, say, one file may have taken another's place, or another name. */
 static bool check_spelling(struct fill *f, struct fault *fault)
 {
-	return !f->dest->caseless || spelling_all(f->bundle, f->dest, refuse_spelling, f, fault);
+	return !f->dest->aliases || spelling_all(f->bundle, f->dest, refuse_spelling, f, fault);
 }
 
 /* A volume that holds nothing yet. */
@@ -159,7 +159,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
 		return fault_errno(fault, errno, f->dest->path, "statfs");
-	if (f->dest->caseless && !spelling_all(f->bundle, f->dest, refuse_present, f, fault))
+	if (f->dest->aliases && !spelling_all(f->bundle, f->dest, refuse_present, f, fault))
 		return false;
 	if (!make_plan(f, unit, fault))
 		return false;

@@ -174,17 +174,31 @@ static const char *compile(struct ignore *ignore, const char *pattern, size_t le
 	return NULL;
 }
 
-static bool is_space(char c)
+/* White space as Go's strings.TrimSpace has it: what Unicode calls so. */
+static bool is_space(uint32_t c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+	static const uint32_t spaces[] = {' ',    '\t',   '\r',   '\v',   '\f',   0x85,  0xa0,
+	                                  0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000};
+
+	for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
+		if (c == spaces[i])
+			return true;
+	return c >= 0x2000 && c <= 0x200a;
 }
 
 static void trim(const char **line, size_t *len)
 {
-	while (*len && is_space(**line))
-		++*line, --*len;
-	while (*len && is_space((*line)[*len - 1]))
-		--*len;
+	const char *at = *line, *end = at + *len, *last = NULL;
+
+	while (at < end) {
+		const char *from = at;
+		if (is_space(next_char(&at, end)))
+			continue;
+		if (!last)
+			*line = from;
+		last = at;
+	}
+	*len = last ? (size_t)(last - *line) : 0;
 }
 
 const char *ignore_add(struct ignore *ignore, const char *line, size_t len)

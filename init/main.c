@@ -82,13 +82,11 @@ static bool check_distinct(const struct task *tasks, size_t count, struct fault 
 }
 
 /* As process 1 of a container: a destination in the container's own layer is gone when it exits. */
-static void note_no_mount(const struct log *log, const struct dest *dest)
+static void note_no_volume(const struct log *log, const struct dest *dest)
 {
-	struct stat here, above;
-	if (getpid() == 1 && fstat(dest->root, &here) == 0 && fstatat(dest->root, "..", &above, 0) == 0 &&
-	    here.st_dev == above.st_dev && here.st_ino != above.st_ino)
+	if (getpid() == 1 && dest_on_root(dest))
 		log_note(log, dest->path,
-		         "note: is no mount point, so what is filled here stays in this container");
+		         "note: is on no volume, so what is filled here stays in this container");
 }
 
 static unsigned count_workers(const struct options *o, const struct catalog *c)
@@ -109,7 +107,7 @@ static bool run_tasks(struct task *tasks, size_t count, const struct options *o,
 		kept[i] = tasks[i].dest.root;
 		kept[count + i] = tasks[i].bundle.fd;
 		workers[i] = count_workers(o, &tasks[i].bundle.catalog);
-		note_no_mount(log, &tasks[i].dest);
+		note_no_volume(log, &tasks[i].dest);
 	}
 	confine(kept, 2 * count, count);
 	bool verify = o->command == COMMAND_VERIFY;

@@ -67,30 +67,33 @@ static bool keeps_time(const struct dest *d, int at, const char *name, int flags
 	return same_time(d, &st, m);
 }
 
-/* A setgid bit is dropped without an error where the group is not one of the caller's, chmod(2). */
-static bool keeps_mode(int fd, const struct metadata *m)
-{
-	struct stat st;
-
-	if (!(m->mode & S_ISGID))
-		return true;
-	if (fstat(fd, &st) != 0)
-		return false;
-	errno = EPERM;
-	return st.st_mode & S_ISGID;
-}
-
-/* An owner without a number in this user namespace is EINVAL, chown(2). */
+/* An owner without a number in this user namespace is EINVAL, chown(2), and one that a mount has none for is
+ * EOVERFLOW. */
 static bool owned(int result)
 {
-	if (result != 0 && errno == EINVAL)
+	if (result != 0 && (errno == EINVAL || errno == EOVERFLOW))
 		errno = EPERM;
 	return result == 0;
 }
 
+/* Owner and mode may be dropped without an error: by file systems that have none, and setgid bits where the
+ * group is not one of the caller's, chmod(2). */
+static bool took(const struct dest *d, int fd, const struct metadata *m, const char **action)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	unsigned bits = dest_differs(d, fd, &st, m);
+	if (bits & DIFFERS_OWNER)
+		*action = "set owner";
+	errno = EPERM;
+	return !(bits & (DIFFERS_OWNER | DIFFERS_MODE));
+}
+
 /* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
- * forbid to set; time last. */
-static bool set_metadata(const struct dest *d, int fd, const struct metadata *m, unsigned bits,
+ * forbid to set; time last. LOOK: whether owner and mode came out right is not known from others. */
+static bool set_metadata(const struct dest *d, int fd, const struct metadata *m, unsigned bits, bool look,
                          const char **action)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
@@ -102,7 +105,10 @@ static bool set_metadata(const struct dest *d, int fd, const struct metadata *m,
 	if (m->xattrs.len && !xattrs_set(fd, m->xattrs))
 		return false;
 	*action = "set mode";
-	if ((bits & DIFFERS_MODE) && (fchmod(fd, m->mode) != 0 || !keeps_mode(fd, m)))
+	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
+		return false;
+	if ((bits & (DIFFERS_OWNER | DIFFERS_MODE)) && (look || (m->mode & S_ISGID)) &&
+	    !took(d, fd, m, action))
 		return false;
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
@@ -133,14 +139,15 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 	uint32_t mode = m->mode & 0777;
 	unsigned bits = DIFFERS_TIME;
 
+	bool first = !(habit->seen[mode / 64] >> mode % 64 & 1);
 	*action = "stat";
-	if (!(habit->seen[mode / 64] >> mode % 64 & 1) && !learn(habit, fd, m))
+	if (first && !learn(habit, fd, m))
 		return false;
 	if (d->owners && (habit->uid != m->uid || habit->gid != m->gid))
 		bits |= DIFFERS_OWNER;
 	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK) || m->xattrs.len)
 		bits |= DIFFERS_MODE;
-	return set_metadata(d, fd, m, bits, action);
+	return set_metadata(d, fd, m, bits, first, action);
 }
 
 bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
@@ -158,7 +165,7 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 		if (!xattrs_remove_extra(fd, m->xattrs))
 			return false;
 	}
-	return set_metadata(d, fd, m, bits, action);
+	return set_metadata(d, fd, m, bits, true, action);
 }
 
 bool dest_shared(int dir, struct habit *habit)

@@ -280,7 +280,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	    .dest = o->dest,
 	    .revision = o->revision,
 	    .packer = packer,
-	    .output = o->output ? o->output : "standard output",
+	    .tmp = tmp,
 	    .threads = o->threads ? o->threads : workers_wanted(o->level),
 	};
 	char *output = o->output ? resolve(o->output) : NULL;
@@ -293,7 +293,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 		fault_errno(fault, errno, o->output, "open");
 	bool done = !fault->code && load_ignore(&ignore, o, fault) &&
 	            scan(&tree, o->source, &scanning, fault) && layout_make(&layout, &tree, fault) &&
-	            encode(&encoded, &tree, &layout, &encoding, tmp, fault) &&
+	            encode(&encoded, &tree, &layout, &encoding, fault) &&
 	            (output ? write_file(output, &encoded, mask, fault)
 	                    : write_bundle(STDOUT_FILENO, "standard output", &encoded, fault));
 	if (done && !o->quiet) {

@@ -88,7 +88,7 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 		if (fstat(place->fd, &st) != 0)
 			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0},
 			                  "stat", fault);
-		if (!p->dest->caseless && dest_folds_case(place->fd)) {
+		if (!p->dest->aliases && dest_folds_case(place->fd)) {
 			char path[2 * PATH_LEN_MAX];
 			dest_path(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0}, path,
 			          sizeof path);

@@ -16,11 +16,22 @@
 #include "path.h"
 #include "stop.h"
 
+/* A directory that the walk is in. Not on the stack: PATH_MAX allows 2,048 of them. */
+struct level {
+	uint32_t number; /* in the tree */
+	mode_t mode;
+	struct names names;
+	struct stat *stats; /* of the names that are directories to go into; of others st_mode is 0 */
+	uint32_t next;      /* of the names */
+};
+
 struct scanner {
 	struct tree *tree;
 	const struct scan_options *options;
+	struct level *levels; /* from the root to where the walk is */
+	uint32_t depth, level_room;
 	struct inodes inodes;         /* of the files with several names */
-	char list[XATTR_SET_MAX + 1]; /* for read_xattrs, here because directories are many levels deep */
+	char list[XATTR_SET_MAX + 1]; /* for read_xattrs */
 };
 
 static bool failed(const struct scanner *s, const char *path, const char *action, struct fault *fault)
@@ -52,7 +63,7 @@ static bool changed(const struct scanner *s, const char *path, struct fault *fau
 /* As errno says: what was there when its directory was listed, and is not any more, has changed. */
 static bool lost(const struct scanner *s, const char *path, const char *action, struct fault *fault)
 {
-	bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV;
+	bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV || errno == ENXIO;
 	return gone ? changed(s, path, fault) : failed(s, path, action, fault);
 }
 
@@ -310,35 +321,6 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 	return true;
 }
 
-static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *st,
-                     struct fault *fault);
-
-/* Add directory NAME and all below it; take it back when it is ignored and nothing in it is not. */
-static bool add_dir(struct scanner *s, uint32_t parent, const char *name, const char *path,
-                    const struct stat *st, struct fault *fault)
-{
-	struct tree *t = s->tree;
-
-	if (!grow(&t->dirs, t->dir_count, &t->dir_room, sizeof *t->dirs))
-		return no_memory(s, fault);
-	uint32_t number = t->dir_count, entries = t->entry_count;
-	t->dirs[number] = (struct tree_dir){.first = entries};
-	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
-		return false;
-	t->dir_count++;
-	if (!scan_dir(s, number, path, st, fault))
-		return false;
-	if (number && t->dir_count == number + 1 && t->entry_count == entries &&
-	    ignore_matches(s->options->ignore, path, strlen(path))) {
-		t->dir_count--;
-		free(t->dirs[number].node.name);
-		free(t->dirs[number].node.xattrs);
-		t->setid_dropped -= (st->st_mode & SETID_MASK) && !s->options->setid;
-		t->excluded++;
-	}
-	return true;
-}
-
 /* Entries first, then the directories, each in the order of the names. */
 static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct names *names,
                        struct stat *stats, struct fault *fault)
@@ -355,11 +337,11 @@ static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct 
 			return refused(s, name, "has a path longer than PATH_MAX", fault);
 		if (!look_at(s, number, fd, name, path, &stats[i], &skip, fault))
 			return false;
-		if (skip)
-			stats[i].st_mode = 0;
-		else if (!S_ISDIR(stats[i].st_mode) &&
-		         !add_entry(s, number, fd, name, path, &stats[i], fault))
+		bool is_dir = S_ISDIR(stats[i].st_mode);
+		if (!skip && !is_dir && !add_entry(s, number, fd, name, path, &stats[i], fault))
 			return false;
+		if (skip || !is_dir)
+			stats[i].st_mode = 0;
 	}
 	s->tree->dirs[number].count = s->tree->entry_count - s->tree->dirs[number].first;
 	return true;
@@ -374,40 +356,87 @@ static bool all_differ(const struct names *names)
 	return true;
 }
 
+/* Read what directory NUMBER of the tree has, and begin a level of the walk there. */
 static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *st,
                      struct fault *fault)
 {
-	struct names names = {.count = 0};
-	struct stat *stats = NULL;
+	struct level level = {.number = number, .mode = st->st_mode};
 	bool done = false;
 
 	if (!stop_check(fault))
 		return false;
 	int fd = tree_open(s->tree, *path ? path : ".", O_RDONLY | O_DIRECTORY);
-	if (fd < 0 || !names_read(fd, &names)) {
+	if (fd < 0 || !names_read(fd, &level.names)) {
 		lost(s, path, "read directory", fault);
-	} else if (!is_same(fd, st) || !all_differ(&names)) {
+	} else if (!is_same(fd, st) || !all_differ(&level.names)) {
 		changed(s, path, fault);
 	} else if (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault)) {
-		stats = malloc(((size_t)names.count + 1) * sizeof *stats);
-		done = stats ? scan_names(s, number, fd, &names, stats, fault) : no_memory(s, fault);
+		level.stats = malloc(((size_t)level.names.count + 1) * sizeof *level.stats);
+		done = level.stats && grow(&s->levels, s->depth, &s->level_room, sizeof *s->levels)
+		           ? scan_names(s, number, fd, &level.names, level.stats, fault)
+		           : no_memory(s, fault);
 	}
 	close_fd(&fd);
-	/* Not on the stack: PATH_MAX allows 2,048 levels. */
-	char *below = done ? malloc(PATH_LEN_MAX + 1) : NULL;
-	if (done && !below)
-		done = no_memory(s, fault);
-	for (uint32_t i = 0; i < names.count && done; i++) {
-		const char *name = names_get(&names, i).s;
-		if (!S_ISDIR(stats[i].st_mode))
-			continue;
-		done = tree_path(s->tree, number, name, below) != 0 &&
-		       add_dir(s, number, name, below, &stats[i], fault);
+	if (done) {
+		s->levels[s->depth++] = level;
+	} else {
+		names_free(&level.names);
+		free(level.stats);
 	}
-	free(below);
-	free(stats);
-	names_free(&names);
 	return done;
+}
+
+static bool enter(struct scanner *s, uint32_t parent, const char *name, const char *path,
+                  const struct stat *st, struct fault *fault)
+{
+	struct tree *t = s->tree;
+	uint32_t number = t->dir_count;
+
+	if (!grow(&t->dirs, number, &t->dir_room, sizeof *t->dirs))
+		return no_memory(s, fault);
+	t->dirs[number] = (struct tree_dir){.first = t->entry_count};
+	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
+		return false;
+	t->dir_count++;
+	return scan_dir(s, number, path, st, fault);
+}
+
+/* The directory is done: take it back when it is ignored and nothing in it is not. */
+static void leave(struct scanner *s)
+{
+	struct level *level = &s->levels[--s->depth];
+	struct tree *t = s->tree;
+	struct tree_dir *dir = &t->dirs[level->number];
+	char path[PATH_LEN_MAX + 1];
+
+	if (level->number && t->dir_count == level->number + 1 && t->entry_count == dir->first &&
+	    ignore_matches(s->options->ignore, path, tree_path(t, level->number, NULL, path))) {
+		t->dir_count--;
+		free(dir->node.name);
+		free(dir->node.xattrs);
+		t->setid_dropped -= (level->mode & SETID_MASK) && !s->options->setid;
+		t->excluded++;
+	}
+	names_free(&level->names);
+	free(level->stats);
+}
+
+/* Go on in the deepest level. */
+static bool walk(struct scanner *s, struct fault *fault)
+{
+	struct level *level = &s->levels[s->depth - 1];
+	char path[PATH_LEN_MAX + 1];
+
+	while (level->next < level->names.count && level->stats[level->next].st_mode == 0)
+		level->next++;
+	if (level->next == level->names.count) {
+		leave(s);
+		return true;
+	}
+	const char *name = names_get(&level->names, level->next).s;
+	const struct stat *st = &level->stats[level->next++];
+	tree_path(s->tree, level->number, name, path); /* fits: scan_names has seen to it */
+	return enter(s, level->number, name, path, st, fault);
 }
 
 bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
@@ -419,11 +448,16 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 	t->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->root < 0 || fstat(t->root, &st) != 0)
 		return fault_errno(fault, errno, path, "open");
-	bool done = add_dir(&s, 0, "", "", &st, fault);
+	bool done = enter(&s, 0, "", "", &st, fault);
+	while (done && s.depth)
+		done = walk(&s, fault);
+	while (s.depth)
+		leave(&s);
 	for (uint32_t i = 0; i < t->dir_count; i++)
 		t->has_setid = t->has_setid || t->dirs[i].node.setid;
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		t->has_setid = t->has_setid || t->entries[i].node.setid;
+	free(s.levels);
 	free(s.inodes.first);
 	return done;
 }

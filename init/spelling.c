@@ -38,12 +38,12 @@ static bool is_listed(const struct names *list, struct text name)
 bool spelling_read(const struct dest *dest, int dir, struct names *names)
 {
 	*names = (struct names){0};
-	return !dest->caseless || names_read(dir, names);
+	return !dest->aliases || names_read(dir, names);
 }
 
 bool spelling_is(const struct dest *dest, const struct names *names, struct text name)
 {
-	return !dest->caseless || is_listed(names, name);
+	return !dest->aliases || is_listed(names, name);
 }
 
 static bool look_up(const struct speller *s, struct text name, struct fault *fault)

@@ -1,4 +1,5 @@
-/* spelling.h - finds what a volume that ignores case does not call as the bundle does. */
+/* spelling.h - finds what a volume that ignores case, or forms of Unicode, does not call as the bundle does.
+ */
 #ifndef DECANT_SPELLING_H
 #define DECANT_SPELLING_H
 
@@ -6,7 +7,7 @@
 #include "dest.h"
 #include "fault.h"
 
-/* What directory DIR, of any flags, lists. Of other volumes than those that ignore case that is not asked:
+/* What directory DIR, of any flags, lists. Of volumes that take no spelling for another that is not asked:
  * then NAMES is empty. False with errno. */
 bool spelling_read(const struct dest *dest, int dir, struct names *names);
 /* Is NAME among them just so? On other volumes: true. */

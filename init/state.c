@@ -106,13 +106,15 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 static bool load_held(struct state *s, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
+	static const char name[] = "state";
 	static const unsigned char unknown[STATE_TIME - STATE_BOOT];
 	const unsigned char *boot = s->dest->boot;
 	struct stat st;
 
-	s->has_held = open_index(s, "state", &s->held, head, &st, fault);
+	s->has_held = open_index(s, name, &s->held, head, &st, fault);
 	if (!s->has_held)
 		return fault->code == EXIT_DONE;
+	memcpy(s->held_name, name, sizeof name);
 	s->synced = get16(head + STATE_FLAGS) & STATE_SYNCED;
 	s->filled = (int64_t)get64(head + STATE_TIME);
 	s->changed = st.st_ctim;
@@ -133,6 +135,42 @@ static bool is_journal(const char *name)
 	return strncmp(name, journal_prefix, strlen(journal_prefix)) == 0;
 }
 
+static bool is_first(const struct state *s)
+{
+	struct stat st;
+	return fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The last of the journals that were a state, to S->held. */
+static bool find_held(struct state *s, struct fault *fault)
+{
+	unsigned char head[STATE_SIZE];
+	struct bundle b;
+	struct stat st;
+
+	for (uint32_t i = 0; i < s->journals.count; i++) {
+		struct text name = names_get(&s->journals, i);
+		if (name.len >= sizeof s->held_name || !open_index(s, name.s, &b, head, &st, fault)) {
+			if (fault->code)
+				return false;
+			continue;
+		}
+		int64_t filled = (int64_t)get64(head + STATE_TIME);
+		bool later = !s->has_held || filled > s->filled;
+		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || !later) {
+			bundle_close(&b);
+			continue;
+		}
+		if (s->has_held)
+			bundle_close(&s->held);
+		s->held = b;
+		s->has_held = true;
+		s->filled = filled;
+		memcpy(s->held_name, name.s, name.len + 1);
+	}
+	return true;
+}
+
 bool state_load(struct state *s, struct fault *fault)
 {
 	uint32_t kept = 0;
@@ -145,14 +183,14 @@ bool state_load(struct state *s, struct fault *fault)
 		if (is_journal(names_get(&s->journals, i).s))
 			s->journals.at[kept++] = s->journals.at[i];
 	s->journals.count = kept;
+	if (!s->has_held && !is_first(s) && !find_held(s, fault))
+		return false;
 	return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
 }
 
 bool state_unfinished(const struct state *s)
 {
-	struct stat st;
-	return !s->has_held && s->releases.names.count == 0 && s->journals.count > 0 &&
-	       fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return !s->has_held && s->releases.names.count == 0 && s->journals.count > 0 && is_first(s);
 }
 
 bool state_past(struct state *s, const char *name, struct bundle *past, bool *found, int64_t *filled,
@@ -219,12 +257,12 @@ bool state_holds(const struct state *s, const struct bundle *b)
 void state_resume(struct state *s, const struct bundle *b)
 {
 	unsigned char head[STATE_SIZE] = {0};
-	char name[64] = "state";
+	char name[64];
 	struct stat st;
 
-	if (!state_holds(s, b))
-		journal_name(name, sizeof name, b->id);
-	s->journal = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	journal_name(name, sizeof name, b->id);
+	s->journal = openat(s->dir, state_holds(s, b) ? s->held_name : name,
+	                    O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	s->resumed = s->journal >= 0 && fstat(s->journal, &st) == 0 &&
 	             read_full(s->journal, head, STATE_SIZE, 0) == STATE_SIZE &&
 	             state_private(s, s->journal, &st) && is_whole(&st, head) &&
@@ -261,6 +299,13 @@ static bool move_over(struct state *s, int from_dir, const char *from, const cha
 	        dest_rename(from_dir, from, s->dir, name));
 }
 
+/* Remove FILE of .decant, or what somebody made of that name. */
+static bool drop(struct state *s, const char *name)
+{
+	return dest_unlink(s->dir, name) || errno == ENOENT ||
+	       (errno == EISDIR && state_discard(s, s->dir, name));
+}
+
 bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	char name[64];
@@ -270,18 +315,19 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 
 	if (b) {
 		journal_name(name, sizeof name, b->id);
-		if (s->resumed ? said && !move_over(s, s->dir, "state", name)
+		if (s->resumed ? said && !move_over(s, s->dir, s->held_name, name)
 		               : !move_over(s, s->tmp, "journal", name))
 			return state_fault(s, fault, name, "create");
 	}
-	if (s->keep_held)
-		releases_next(&s->releases, s->held.id, name);
-	else if (s->has_held)
-		journal_name(name, sizeof name, s->held.id);
-	bool done = s->has_held && !said ? move_over(s, s->dir, "state", name)
-	                                 : dest_unlink(s->dir, "state") ||
-	                                       (errno == EISDIR && state_discard(s, s->dir, "state"));
-	if (!done && errno != ENOENT)
+	if (s->has_held && !said) {
+		if (s->keep_held)
+			releases_next(&s->releases, s->held.id, name);
+		else
+			journal_name(name, sizeof name, s->held.id);
+		if (!move_over(s, s->dir, s->held_name, name))
+			return state_fault(s, fault, name, "create");
+	}
+	if (!drop(s, "state"))
 		return state_fault(s, fault, "state", "drop");
 	/* A state that is on disk must be off it before a change of the tree can be on it. */
 	if (s->has_held && s->synced && fsync(s->dir) != 0)
@@ -306,8 +352,7 @@ bool state_mark(struct state *s, const char *name, struct fault *fault)
 
 bool state_unmark(struct state *s, const char *name, struct fault *fault)
 {
-	return dest_unlink(s->dir, name) || errno == ENOENT ||
-	       (errno == EISDIR && state_discard(s, s->dir, name)) || state_fault(s, fault, name, "remove");
+	return drop(s, name) || state_fault(s, fault, name, "remove");
 }
 
 /* Remove the journals, and the releases that are not kept: all their names are dealt with. */

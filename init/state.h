@@ -2,11 +2,12 @@
  *
  *   lock          flock(2); never removed
  *   state         the index of the bundle that the volume holds, and when and how it was filled
- *   journal-ID    the index of a bundle whose fill began and has not ended, or that is being replaced:
- *                 its names may be on the volume
+ *   journal-ID    the index of a bundle whose fill began and has not ended, or that is being replaced
+ *                 or repaired: its names may be on the volume
  *   release-...   the index of an earlier release whose files stay (releases.h)
  *   switched      DEST holds whole trees, and the two above are empty files (switch.h)
  *   first         the volume was empty when that fill began, and none has ended since
+ *   é             an empty file, by whose name file systems are told apart (dest.h)
  *   tmp/          files on their way to their names; emptied when a fill begins and when it ends
  *
  * All of it is untrusted: somebody else may have written it. A state that is not whole counts as none. What
@@ -34,9 +35,11 @@ struct state {
 	bool exposed; /* others could write to .decant since the last fill ended: what it says is not trusted
 	               */
 	gid_t group;  /* whose members may write to the volume's root, or -1 */
-	struct bundle held; /* index of the bundle that the volume holds */
+	struct bundle
+	    held; /* index of the bundle that the volume holds, or held before the last fill began */
 	bool has_held;
-	bool trusted; /* written in this boot, or synced to disk */
+	char held_name[64]; /* its file: the state, or a journal that was one */
+	bool trusted;       /* written in this boot, or synced to disk */
 	bool synced;
 	int64_t filled;             /* seconds since 1970 */
 	struct timespec changed;    /* the state file's ctime: what changed before, this fill has seen */
@@ -54,7 +57,8 @@ bool state_lock(struct state *state, const struct dest *dest, unsigned timeout, 
 void state_close(struct state *state);
 
 /* Read the state and the journals. What is damaged, or not ours, is left out without a word; what
- * cannot be read is a fault. */
+ * cannot be read is a fault. Where there is no state, the last that was one stands in for it: a fill had
+ * begun to repair or to replace what the volume held. Nothing that it says is trusted. */
 bool state_load(struct state *state, struct fault *fault);
 
 /* Open the index in journal or release NAME as PAST. *FOUND is false, and PAST not open, for one that is not

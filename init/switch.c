@@ -80,7 +80,8 @@ static bool claim(struct switcher *w, struct fault *fault)
 		return state_fault(&w->state, fault, "", "read");
 	for (uint32_t i = 0; i < names.count; i++) {
 		const char *name = names_get(&names, i).s;
-		ours = ours && (strcmp(name, "lock") == 0 || strcmp(name, "tmp") == 0);
+		ours = ours && (strcmp(name, "lock") == 0 || strcmp(name, "tmp") == 0 ||
+		                strcmp(name, STATE_COMPOSED) == 0);
 	}
 	names_free(&names);
 	if (!ours)

@@ -150,6 +150,9 @@ bool state_clear(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
+	/* Where it cannot be made, dest_look does without. */
+	int mark = openat(s->dir, STATE_COMPOSED, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	close_fd(&mark);
 	/* While others could write to .decant they may have filled tmp with what cannot be removed: a new one
 	 * is made, and what is in the old one gets other names there. */
 	if (s->exposed)

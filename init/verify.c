@@ -366,14 +366,14 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		differs(&place, "missing", (struct text){name, strlen(name)},
-		        "the volume ignores case, and has it in another spelling");
+		        "the volume ignores case or forms of Unicode, and has it in another spelling");
 	return relieve(v, place.w, fault);
 }
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)
 {
-	bool told = dest_look(v->dest); /* if not, no directory is known to tell names apart */
-	return (told && !v->dest->caseless && !v->folds) ||
+	dest_look(v->dest);
+	return (!v->dest->aliases && !v->folds) ||
 	       (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
 	        write_lines(v, &v->workers[0], fault));
 }

@@ -420,3 +420,25 @@ survives_kills() { # FROM TO STEP
 	fill "$old" v
 	verify "$old" v --extra
 }
+
+@test "a repair that ends in the middle forgets no release: the next one keeps its files" {
+	local n how
+	for n in 1 2 3; do
+		mkdir r$n
+		echo $n | tee r$n/index.html >r$n/app-$n.js
+		pack r$n r$n.b
+	done
+	for how in error=EIO signal=KILL; do
+		fill r1.b v --keep-releases 1 --create
+		fill r2.b v --keep-releases 1
+		echo other >v/index.html
+		status=0
+		strace -qq -o trace -e trace=renameat -e inject=renameat:$how:when=2 \
+			"$decant" fill --keep-releases 1 --dest v r2.b 2>err || status=$?
+		[ $status -eq 13 ] || [ $status -eq 137 ]
+		fill r3.b v --keep-releases 1
+		[ "$(ls v)" = $'app-2.js\napp-3.js\nindex.html' ]
+		verify r3.b v
+		rm -r v
+	done
+}

@@ -267,3 +267,19 @@ quarter() {
 	"$decant" fill --prune all --dest v many.tar.zst
 	verify many.tar.zst v --extra
 }
+
+@test "as process 1 it notes when what it fills is on no volume, and says nothing of one that is" {
+	noted() { # HOW-TO-MOUNT DIR
+		rm -rf v other
+		mkdir -p v other
+		unshare --mount --pid --fork sh -c "$1; exec \"\$0\" fill --create --dest $2 \"\$1\"" "$decant" "$small" 2>err
+		grep -q 'note: is on no volume, so what is filled here stays in this container' err
+	}
+	noted true v
+	noted 'mount -t tmpfs none other' v
+	# Of the same device; and below a volume.
+	refute noted 'mount --bind other v' v
+	refute noted 'mount -t tmpfs none v' v
+	refute noted 'mount -t tmpfs none v' v/site
+	grep -q 'v/site: filled: ' err
+}

@@ -233,7 +233,7 @@ ids() { # BUNDLE
 	mount_tmpfs small size=1m
 	head -c 5000000 /dev/urandom >tree/big
 	run -12 --separate-stderr "$decant_pack" -o small/b.tar.zst tree
-	says small/b.tar.zst
+	says decant-pack: small: "write temporary file"
 	[ -z "$(ls -A small)" ]
 	run -12 --separate-stderr bash -c '"$0" -o - tree >/dev/full' "$decant_pack"
 }

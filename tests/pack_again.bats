@@ -163,6 +163,28 @@ swapped() { # CALL N PATH COMMAND...
 	done
 }
 
+@test "13: a file that has become something else before it is read" {
+	local change
+	for change in 'mkdir tree/file' 'mkfifo tree/file' 'perl -MIO::Socket::UNIX -e "IO::Socket::UNIX->new(Local => q(tree/file), Listen => 1)"'; do
+		rm -rf tree trace
+		mkdir tree
+		echo x >tree/file
+		strace -f -qq -o trace -e trace=openat2 -e inject=openat2:delay_enter=1000000:when=2 \
+			"$decant_pack" -o b.tar.zst tree 2>err &
+		until [ -s trace ] && grep -q '"file"' trace; do
+			kill -0 $!
+			sleep 0.02
+		done
+		rm tree/file
+		eval "$change"
+		status=0
+		wait $! || status=$?
+		echo "$change: $status: $(cat err)"
+		[ "$status" -eq 13 ]
+		grep -qx 'decant-pack: tree/file: read: changed while it was read' err
+	done
+}
+
 @test "a pipe or a device in a directory that is not the user's gets a bundle, and TMPDIR is named when it cannot" {
 	local as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
 	echo x >tree/file
@@ -186,4 +208,10 @@ swapped() { # CALL N PATH COMMAND...
 	pack tree one.tar.zst
 	"$top/build/tests/refuse" ENOSYS openat2 "$decant_pack" -o two.tar.zst tree
 	cmp one.tar.zst two.tar.zst
+}
+
+@test "a tree as deep as paths go needs no more stack than another" {
+	perl -e 'chdir "tree"; for (1 .. 2040) { mkdir "d" or die; chdir "d" or die } open F, ">", "file" or die'
+	(ulimit -s 128 && "$decant_pack" --quiet -o b.tar.zst tree)
+	verify b.tar.zst tree
 }

@@ -254,7 +254,7 @@ kept() {
 	[ "$(kept)" = 'r3 r1' ]
 	to 4 --keep-releases 1
 	[ "$(kept)" = r3 ]
-	[ "$(ls v/.decant)" = "$(printf '%s\n' lock "release-0000000008-$(id_of 3)" state tmp)" ]
+	[ "$(ls v/.decant)" = "$(printf '%s\n' lock "release-0000000008-$(id_of 3)" state tmp é)" ]
 	[ -s /etc/passwd ]
 }
 

@@ -61,7 +61,7 @@ leave_little() {
 	booted verify "$many"
 	fill "$many" v --sync
 	grep -q ': unchanged: ' log
-	[[ $(stat -c %i-%a v/.decant/state) == "$kept-600" && $(ls v/.decant | paste -sd ,) == lock,state,tmp ]]
+	[[ $(stat -c %i-%a v/.decant/state) == "$kept-600" && $(ls v/.decant | paste -sd ,) == lock,state,tmp,é ]]
 	# A file that is wrong costs no room for the index, either.
 	for first in v/*; do [[ $first == v/filler ]] || break; done
 	rm "$first"
@@ -96,7 +96,7 @@ leave_little() {
 		verify "$many" v
 		if [[ $(stat -c %i v/.decant/state) == "$kept" ]]; then got=kept; else got=new; fi
 		[[ $got-$from == kept-file || $got-$from == kept-pipe || $got-$from == new-damaged ]]
-		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp ]]
+		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp,é ]]
 		fill "$many" v
 		grep -q ': unchanged: ' log
 		umount v
@@ -247,7 +247,7 @@ lie() {
 		printf '%s: ' "$place" && ls v/.decant v/.decant/tmp | paste -sd ' '
 		fill "$two" v
 		verify "$two" v --extra
-		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp && -z $(ls v/.decant/tmp) ]]
+		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp,é && -z $(ls v/.decant/tmp) ]]
 	done
 }
 

@@ -12,7 +12,7 @@ records() { # N...
 	[ "$(ls v/.decant | sed -E 's/^(release)-[0-9]{10}-/\1-/')" = "$(
 		echo lock
 		for n; do echo "release-$(id_of "$n")"; done
-		printf '%s\n' switched tmp
+		printf '%s\n' switched tmp é
 	)" ]
 }
 

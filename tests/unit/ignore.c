@@ -283,6 +283,17 @@ START_TEST(comments_empty_lines_and_space_count_for_nothing)
 	    {"a\r\nb\r\n", "a", true},
 	    {"a\r\nb\r\n", "b", true},
 	    {"a\nb", "b", true},
+	    {"a\xc2\xa0\n\xe3\x80\x80 b\xe2\x80\x8a", "a", true},
+	    {"a\xc2\xa0\n\xe3\x80\x80 b\xe2\x80\x8a", "b", true},
+	    {"\xc2\x85!\xe1\x9a\x80"
+	     "a\n\xe2\x80\xa8\xc2\xa0",
+	     "a", false},
+	    {"a\xe2\x80\x8b", "a", false},
+	    {"a\xc2\xa0"
+	     "b",
+	     "a\xc2\xa0"
+	     "b",
+	     true},
 	    {"a b", "a b", true},
 	    {"a b", "a", false},
 	    {" #a", "#a", true},

@@ -70,7 +70,7 @@ static void pack(struct bundle *bundle, const char *dir, const char *name)
 	const struct ignore none = {0};
 	const struct scan_options scanning = {.ignore = &none, .preserve_owner = true};
 	const struct encode_options encoding = {
-	    .level = 1, .threads = 1, .dest = "", .revision = "", .packer = ""};
+	    .level = 1, .threads = 1, .dest = "", .revision = "", .packer = "", .tmp = base};
 	struct fault fault = {.code = EXIT_DONE};
 	struct tree tree = {.root = -1};
 	struct layout layout = {0};
@@ -79,7 +79,7 @@ static void pack(struct bundle *bundle, const char *dir, const char *name)
 
 	snprintf(path, sizeof path, "%s/%s", base, dir);
 	ck_assert_msg(scan(&tree, path, &scanning, &fault) && layout_make(&layout, &tree, &fault) &&
-	                  encode(&encoded, &tree, &layout, &encoding, base, &fault),
+	                  encode(&encoded, &tree, &layout, &encoding, &fault),
 	              "%s: %s: %s", fault.object, fault.action, fault.reason);
 	snprintf(path, sizeof path, "%s/%s", base, name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
