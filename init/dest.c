@@ -257,9 +257,9 @@ bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, str
 	int error = errno;
 	dest_path(d, c, dir, name, path, sizeof path);
 	if (d->aliases && (error == EEXIST || error == ENOENT || error == ENOTDIR || error == EISDIR))
-		return fault_set(fault, EXIT_VOLUME, path, action,
-		                 "the volume ignores case or forms of Unicode, and has this name in another "
-		                 "spelling, or not at all");
+		return fault_set(
+		    fault, EXIT_VOLUME, path, action,
+		    "the volume ignores case or forms of Unicode, and has another spelling, or none");
 	return fault_errno(fault, error, path, action);
 }
 

@@ -48,9 +48,9 @@ static const char *reason_of(int errnum)
 	case ERANGE:
 		return "the file system cannot hold it";
 	case E2BIG:
-		return "has more extended attributes, or longer names of them, than Linux can handle";
+		return "has more extended attributes, or longer names of them, than Linux takes";
 	case EXDEV:
-		return "leads out of the volume (a symbolic link or a mount point), or is of a lower layer";
+		return "leads out of the volume (symbolic link or mount point), or is of a lower layer";
 	default:
 		return strerror(errnum);
 	}

@@ -85,8 +85,7 @@ static bool check_distinct(const struct task *tasks, size_t count, struct fault 
 static void note_no_volume(const struct log *log, const struct dest *dest)
 {
 	if (getpid() == 1 && dest_on_root(dest))
-		log_note(log, dest->path,
-		         "note: is on no volume, so what is filled here stays in this container");
+		log_note(log, dest->path, "note: is on no volume, and gone with this container");
 }
 
 static unsigned count_workers(const struct options *o, const struct catalog *c)

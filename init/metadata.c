@@ -157,7 +157,8 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 
 	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
 		bits |= DIFFERS_MODE;
-	if (!xattrs_match(fd, m->xattrs)) {
+	/* Setting any wants the file to be writable, also where it has the same already. */
+	if (m->xattrs.len || !xattrs_match(fd, m->xattrs)) {
 		bits |= DIFFERS_MODE;
 		*action = "set xattr";
 		if (!(st->st_mode & 0200) && fchmod(fd, (st->st_mode & MODE_MASK) | 0200) != 0)

@@ -141,12 +141,23 @@ static bool is_first(const struct state *s)
 	return fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The last of the journals that were a state, to S->held. */
+/* When it became a state. */
+static uint64_t written(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* The last of the journals that were a state, to S->held, unless one that is kept came after it. */
 static bool find_held(struct state *s, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
+	const struct names *kept = &s->releases.names;
 	struct bundle b;
 	struct stat st;
+	uint64_t last =
+	    kept->count && fstatat(s->dir, names_get(kept, kept->count - 1).s, &st, AT_SYMLINK_NOFOLLOW) == 0
+	        ? written(&st)
+	        : 0;
 
 	for (uint32_t i = 0; i < s->journals.count; i++) {
 		struct text name = names_get(&s->journals, i);
@@ -155,9 +166,7 @@ static bool find_held(struct state *s, struct fault *fault)
 				return false;
 			continue;
 		}
-		int64_t filled = (int64_t)get64(head + STATE_TIME);
-		bool later = !s->has_held || filled > s->filled;
-		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || !later) {
+		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || written(&st) < last) {
 			bundle_close(&b);
 			continue;
 		}
@@ -165,7 +174,7 @@ static bool find_held(struct state *s, struct fault *fault)
 			bundle_close(&s->held);
 		s->held = b;
 		s->has_held = true;
-		s->filled = filled;
+		last = written(&st);
 		memcpy(s->held_name, name.s, name.len + 1);
 	}
 	return true;
@@ -183,9 +192,9 @@ bool state_load(struct state *s, struct fault *fault)
 		if (is_journal(names_get(&s->journals, i).s))
 			s->journals.at[kept++] = s->journals.at[i];
 	s->journals.count = kept;
-	if (!s->has_held && !is_first(s) && !find_held(s, fault))
-		return false;
-	return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");
+	if (!releases_read(&s->releases, s->dir))
+		return state_fault(s, fault, "", "read");
+	return s->has_held || s->journals.count == 0 || is_first(s) || find_held(s, fault);
 }
 
 bool state_unfinished(const struct state *s)
@@ -355,8 +364,8 @@ bool state_unmark(struct state *s, const char *name, struct fault *fault)
 	return drop(s, name) || state_fault(s, fault, name, "remove");
 }
 
-/* Remove the journals, and the releases that are not kept: all their names are dealt with. */
-static bool remove_pasts(struct state *s, struct fault *fault)
+/* Remove the journals but NOW, and the releases that are not kept: all their names are dealt with. */
+static bool remove_pasts(struct state *s, const char *now, struct fault *fault)
 {
 	struct names names;
 
@@ -364,7 +373,7 @@ static bool remove_pasts(struct state *s, struct fault *fault)
 		return state_fault(s, fault, "", "read");
 	for (uint32_t i = 0; i < names.count && !fault->code; i++) {
 		const char *name = names_get(&names, i).s;
-		if (is_journal(name))
+		if (is_journal(name) && strcmp(name, now) != 0)
 			state_unmark(s, name, fault);
 	}
 	names_free(&names);
@@ -411,15 +420,11 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 	bool done = write_later(s->journal, head) && (!sync || fsync(s->journal) == 0);
 	if (!close_fd(&s->journal) || !done)
 		return state_fault(s, fault, name, "write");
-	/* Before there is a state, so that none ever stands beside it. */
-	if (!state_unmark(s, STATE_FIRST, fault))
+	/* Before there is a state, so that none ever stands beside it. A journal that came back would claim
+	 * what others put under its names since, and one that was a state pass for the last. */
+	if (!state_unmark(s, STATE_FIRST, fault) || !remove_pasts(s, name, fault))
 		return false;
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");
-	if (!state_heal(s, fault))
-		return false;
-	/* A journal that came back would claim what others put under its names since. */
-	if (!remove_pasts(s, fault) || (sync && fsync(s->dir) != 0))
-		return state_fault(s, fault, "", "sync");
-	return state_purge(s, fault);
+	return state_heal(s, fault) && state_purge(s, fault);
 }

@@ -150,6 +150,8 @@ bool state_clear(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
+	if (s->exposed)
+		(void)dest_unlink(s->dir, STATE_DECOMPOSED);
 	/* Where it cannot be made, dest_look does without. */
 	int mark = openat(s->dir, STATE_COMPOSED, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	close_fd(&mark);

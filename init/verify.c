@@ -366,7 +366,7 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		differs(&place, "missing", (struct text){name, strlen(name)},
-		        "the volume ignores case or forms of Unicode, and has it in another spelling");
+		        "the volume ignores case or forms of Unicode, and has another spelling");
 	return relieve(v, place.w, fault);
 }
 

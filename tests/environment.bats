@@ -268,12 +268,31 @@ quarter() {
 	verify many.tar.zst v --extra
 }
 
+@test "root without capabilities: the time and the mode of a read-only file with attributes are put right" {
+	mkdir s
+	echo hi >s/f
+	setfattr -n user.k -v v s/f
+	chmod 444 s/f
+	pack s one.b
+	touch -d 2020-01-01 s/f
+	pack s two.b
+	chmod 400 s/f
+	pack s three.b
+	for n in one two three; do
+		setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --dest v $n.b
+		verify $n.b v
+		touch v/f
+		setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --dest v $n.b
+		verify $n.b v
+	done
+}
+
 @test "as process 1 it notes when what it fills is on no volume, and says nothing of one that is" {
 	noted() { # HOW-TO-MOUNT DIR
 		rm -rf v other
 		mkdir -p v other
 		unshare --mount --pid --fork sh -c "$1; exec \"\$0\" fill --create --dest $2 \"\$1\"" "$decant" "$small" 2>err
-		grep -q 'note: is on no volume, so what is filled here stays in this container' err
+		grep -q 'note: is on no volume, and gone with this container' err
 	}
 	noted true v
 	noted 'mount -t tmpfs none other' v

@@ -429,3 +429,23 @@ forged_space() {
 	strace -qq -y -f -o trace -e trace=fsync,renameat,unlinkat "$decant" fill --sync --dest v "$two"
 	awk '/unlinkat.*"journal-/ { at = NR } /fsync.*\.decant>/ { flushed = NR } END { exit !(at && flushed > at) }' trace
 }
+
+@test "a journal that could not be removed does not pass for the last release" {
+	for n in a b c; do
+		mkdir s$n
+		echo $n | tee s$n/index >s$n/only-$n
+		pack s$n $n.b
+	done
+	for when in 1 2 3 4 5; do
+		rm -rf v
+		fill a.b v --create
+		strace -f -qq -o trace -e trace=unlinkat -e inject=unlinkat:error=EIO:when=$when \
+			"$decant" fill --threads 1 --dest v b.b || :
+		"$decant" verify --extra --dest v b.b || continue # not come that far
+		strace -f -qq -o trace -e trace=renameat -e inject=renameat:error=ENOSPC:when=3 \
+			"$decant" fill --threads 1 --keep-releases 1 --dest v c.b || [ $? -eq 12 ]
+		fill c.b v --keep-releases 1
+		echo "$when: $(ls v | paste -sd ' ')" >>seen
+	done
+	[ "$(wc -l <seen) $(sed 's/.*: //' seen | sort -u)" = '3 index only-b only-c' ]
+}
