@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-#include "bytes.h"
 #include "inodes.h"
 #include "io.h"
 #include "names.h"
+#include "node_xattrs.h"
 #include "path.h"
 #include "stop.h"
 
@@ -30,8 +29,7 @@ struct scanner {
 	const struct scan_options *options;
 	struct level *levels; /* from the root to where the walk is */
 	uint32_t depth, level_room;
-	struct inodes inodes;         /* of the files with several names */
-	char list[XATTR_SET_MAX + 1]; /* for read_xattrs */
+	struct inodes inodes; /* of the files with several names */
 };
 
 static bool failed(const struct scanner *s, const char *path, const char *action, struct fault *fault)
@@ -90,76 +88,16 @@ static bool grow(void *array, uint32_t count, uint32_t *room, size_t size)
 	return true;
 }
 
-static bool keeps_xattr(const struct scanner *s, const char *name)
+static bool read_xattrs(const struct scanner *s, struct node *node, const char *path, int fd,
+                        struct fault *fault)
 {
-	return strncmp(name, "user.", 5) == 0 ||
-	       (s->options->setid && strcmp(name, "security.capability") == 0);
-}
+	const char *reason = NULL;
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Append the attribute NAME of FD to the node's set. */
-static bool add_xattr(struct node *node, int fd, const char *name)
-{
-	size_t name_len = strlen(name);
-	ssize_t len = fgetxattr(fd, name, NULL, 0);
-	if (len < 0 || name_len > NAME_LEN_MAX ||
-	    node->xattr_len + name_len + 5 + (size_t)len > XATTR_SET_MAX) {
-		errno = len < 0 ? errno : E2BIG;
-		return false;
-	}
-	unsigned char *set = realloc(node->xattrs, node->xattr_len + name_len + 5 + (size_t)len);
-	if (!set)
-		return false;
-	node->xattrs = set;
-	set += node->xattr_len;
-	set[0] = (unsigned char)name_len;
-	memcpy(set + 1, name, name_len);
-	put32(set + 1 + name_len, (uint32_t)len);
-	if (len && fgetxattr(fd, name, set + 5 + name_len, (size_t)len) != len) {
-		errno = EAGAIN;
-		return false;
-	}
-	node->xattr_len += (uint32_t)(name_len + 5 + (size_t)len);
-	return true;
-}
-
-/* Those of the open file or directory FD: by a path they could come to be another file's. */
-static bool read_xattrs(struct scanner *s, struct node *node, const char *path, int fd, struct fault *fault)
-{
-	char *list = s->list, *names[256];
-	size_t count = 0;
-
-	ssize_t len = flistxattr(fd, list, XATTR_SET_MAX);
-	if (len < 0 && errno == EOPNOTSUPP)
+	if (node_xattrs(node, fd, s->options->setid, &reason))
 		return true;
-	if (len < 0)
-		return failed(s, path, "list xattrs", fault);
-	list[len] = '\0'; /* a file system that is a server's may have left that out */
-	for (char *at = list; at < list + len; at += strlen(at) + 1) {
-		if (!keeps_xattr(s, at))
-			continue;
-		if (strpbrk(at, "=%"))
-			return refused(
-			    s, path,
-			    "has an xattr with = or % in its name, which tar programs read as another",
-			    fault);
-		if (count == sizeof names / sizeof *names)
-			return refused(s, path, "has more than 256 xattrs", fault);
-		names[count++] = at;
-	}
-	qsort(names, count, sizeof *names, compare_names);
-	for (size_t i = 0; i < count; i++) {
-		if (!add_xattr(node, fd, names[i]))
-			return errno == E2BIG    ? refused(s, path, "has more than 64 KiB of xattrs", fault)
-			       : errno == EAGAIN ? changed(s, path, fault)
-			                         : failed(s, path, "read xattr", fault);
-		node->setid = node->setid || names[i][0] == 's';
-	}
-	return true;
+	return reason            ? refused(s, path, reason, fault)
+	       : errno == EAGAIN ? changed(s, path, fault)
+	                         : failed(s, path, "read xattrs", fault);
 }
 
 /* Is what NOW describes what ST was found for, and unchanged since then? The number of an inode that is gone

@@ -138,50 +138,44 @@ swapped() { # CALL N PATH COMMAND...
 	[ ! -e b.tar.zst ]
 }
 
+# Packs "tree", each call of a kind slowed down, and makes a change when the trace has a text: that of the call is there
+# when it begins.
+changed_at() { # INJECTION TEXT CHANGE
+	rm -f trace
+	strace -f -qq -o trace -e trace="${1%%:*}" -e inject="$1" "$decant_pack" -o b.tar.zst tree 2>err &
+	until [ -s trace ] && grep -q "$2" trace; do
+		kill -0 $!
+		sleep 0.02
+	done
+	eval "$3"
+	status=0
+	wait $! || status=$?
+	echo "$3: $status: $(cat err)"
+	[ "$status" -eq 13 ]
+	grep -qxE 'decant-pack: tree/(file|link|late): read: changed while it was read' err
+}
+
 @test "13: a file, or a link, that is gone or another one when it is looked at again" {
-	local found
+	local found change
 	for change in 'rm tree/file' 'ln -sfn /etc/passwd tree/file' 'ln -sfn new tree/link; touch -h -d 2020-01-01 tree/link' \
 		'rm tree/link' 'rm tree/link; echo x >tree/link' 'rm tree/late'; do
-		rm -rf tree trace
+		rm -rf tree
 		mkdir tree
 		echo x | tee tree/file >tree/late
 		ln -s old tree/link
 		# When it has been found, or, the one that is late, before that.
 		case $change in *link*) found='"link"' ;; *) found='"file"' ;; esac
-		strace -f -qq -o trace -e trace=newfstatat -e inject=newfstatat:delay_exit=1000000 \
-			"$decant_pack" -o b.tar.zst tree 2>err &
-		until [ -s trace ] && grep -q "$found" trace; do
-			kill -0 $!
-			sleep 0.02
-		done
-		eval "$change"
-		status=0
-		wait $! || status=$?
-		echo "$change: $status: $(cat err)"
-		[ "$status" -eq 13 ]
-		grep -qxE 'decant-pack: tree/(file|link|late): read: changed while it was read' err
+		changed_at newfstatat:delay_exit=1000000 "$found" "$change"
 	done
 }
 
 @test "13: a file that has become something else before it is read" {
 	local change
 	for change in 'mkdir tree/file' 'mkfifo tree/file' 'perl -MIO::Socket::UNIX -e "IO::Socket::UNIX->new(Local => q(tree/file), Listen => 1)"'; do
-		rm -rf tree trace
+		rm -rf tree
 		mkdir tree
 		echo x >tree/file
-		strace -f -qq -o trace -e trace=openat2 -e inject=openat2:delay_enter=1000000:when=2 \
-			"$decant_pack" -o b.tar.zst tree 2>err &
-		until [ -s trace ] && grep -q '"file"' trace; do
-			kill -0 $!
-			sleep 0.02
-		done
-		rm tree/file
-		eval "$change"
-		status=0
-		wait $! || status=$?
-		echo "$change: $status: $(cat err)"
-		[ "$status" -eq 13 ]
-		grep -qx 'decant-pack: tree/file: read: changed while it was read' err
+		changed_at openat2:delay_enter=1000000:when=2 '"file"' "rm tree/file; $change"
 	done
 }
 
