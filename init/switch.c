@@ -44,25 +44,23 @@ static bool read_link(const struct dest *d, char *id, struct fault *fault)
 	return true;
 }
 
-/* The same where somebody has written that as ./ID, ID/ or the whole path of DIR, by hand: readers go by it.
- */
+/* The same where somebody has spelt that otherwise, by hand: readers go by where it leads. */
 static bool read_led(const struct dest *d, char *id, struct fault *fault)
 {
-	char text[PATH_LEN_MAX + 1], *at = text;
-	size_t top = strlen(d->path);
+	struct stat led, tree;
+	struct names names;
 
-	if (!read_link(d, id, fault) || id_valid(id))
+	if (!read_link(d, id, fault) || strcmp(id, "/") != 0 || fstatat(d->root, LINK, &led, 0) != 0)
 		return fault->code == EXIT_DONE;
-	ssize_t n = readlinkat(d->root, LINK, text, sizeof text - 1);
-	while (n > 0 && text[n - 1] == '/')
-		n--;
-	text[n > 0 ? n : 0] = '\0';
-	if (*at == '/' && strncmp(at, d->path, top) == 0 && at[top] == '/')
-		at += top + 1;
-	while (strncmp(at, "./", 2) == 0)
-		at += 2;
-	if (id_valid(at))
-		memcpy(id, at, ID_SIZE);
+	if (!names_some(d->root, &names))
+		return fault_errno(fault, errno, d->path, "read directory");
+	for (uint32_t i = 0; i < names.count; i++) {
+		const char *name = names_get(&names, i).s;
+		if (id_valid(name) && fstatat(d->root, name, &tree, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    tree.st_ino == led.st_ino && tree.st_dev == led.st_dev)
+			memcpy(id, name, ID_SIZE);
+	}
+	names_free(&names);
 	return true;
 }
 

@@ -162,9 +162,11 @@ records() { # N...
 }
 
 @test "what current leads to stays, however somebody has spelt that" {
-	for form in %s %s/ ./%s ././%s// "$PWD/v/%s" "$PWD/v/./%s/"; do
+	ln -s v/. here
+	for form in %s %s/ ./%s ././%s// "$PWD/v/%s" "$PWD/v/./%s/" ../v/%s %s/. "$PWD/here/%s" ../chain; do
 		rm -rf v
 		mkdir v
+		ln -sfn "v/$(id_of 1)" chain
 		for n in 1 2; do to $n; done
 		# shellcheck disable=SC2059 # it is a format
 		ln -sfn "$(printf "$form" "$(id_of 1)")" v/current
