@@ -33,9 +33,10 @@ static bool open_dir(struct state *s, struct fault *fault)
 	if (s->dir < 0 || fstat(s->dir, &st) != 0)
 		return state_fault(s, fault, "", "open");
 	/* Ours, but open to others, as a kubelet makes all of a persistent volume for fsGroup: not any more.
-	 * Its sticky bit says so until a fill has ended. */
-	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->dir, 01700) == 0)
-		st.st_mode = 01700;
+	 * When they could write to it, its sticky bit says so until a fill has ended. */
+	mode_t mode = st.st_mode & (022 | S_ISVTX) ? 01700 : 0700;
+	if (st.st_uid == geteuid() && (st.st_mode & 01777) != mode && fchmod(s->dir, mode) == 0)
+		st.st_mode = mode;
 	if (!state_private(s, s->dir, &st))
 		return state_refuse(s, fault, "");
 	s->exposed = st.st_mode & S_ISVTX;

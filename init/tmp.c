@@ -173,7 +173,7 @@ bool state_clear(struct state *s, struct fault *fault)
 	if (s->exposed)
 		gather_trash(s);
 	/* Ours, but open to others: not any more. */
-	if (st.st_uid == geteuid() && (st.st_mode & 022) && fchmod(s->tmp, 0700) == 0)
+	if (st.st_uid == geteuid() && (st.st_mode & 0777) != 0700 && fchmod(s->tmp, 0700) == 0)
 		st.st_mode &= ~(mode_t)022;
 	return state_private(s, s->tmp, &st) ? state_purge(s, fault) : state_refuse(s, fault, "/tmp");
 }

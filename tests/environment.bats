@@ -302,3 +302,17 @@ quarter() {
 	refute noted 'mount -t tmpfs none v' v/site
 	grep -q 'v/site: filled: ' err
 }
+
+@test "a .decant that somebody has opened for reading, or closed to its owner, is as it was after the next fill" {
+	chmod 777 .
+	mkdir open
+	chown 1000 open
+	as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	for mode in a+rX a-w; do
+		"${as[@]}" "$decant" fill --dest open - <"$small"
+		find open/.decant -type d -exec chmod "$mode" {} +
+		"${as[@]}" "$decant" fill --dest open - <"$small"
+		[ "$(stat -c %a open/.decant open/.decant/tmp | paste -sd ' ')" = '700 700' ]
+		"${as[@]}" "$decant" verify --dest open --extra - <"$small"
+	done
+}
