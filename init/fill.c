@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -135,17 +136,20 @@ static bool is_held(const struct fill *f)
 	       state_holds(s, f->bundle);
 }
 
-/* What is to be done, on file system blocks of UNIT bytes. What is wrong of a first fill that did not end
+/* What is to be done, on file system blocks of UNIT bytes. What a first fill that did not end has made wrong
  * goes before it is made again, because there need not be room for both: the volume holds no release that
  * anybody could read meanwhile. */
 static bool make_plan(struct fill *f, uint32_t unit, struct fault *fault)
 {
 	if (!plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault))
 		return false;
-	f->unfinished = state_unfinished(&f->state);
-	if (!f->unfinished)
+	if (!state_unfinished(&f->state))
 		return true;
-	if ((f->options->prune != PRUNE_NONE && !prune_managed(f, fault)) || !publish_room(f, fault))
+	f->claimed = calloc((size_t)f->bundle->catalog.head.entries + 1, 1);
+	if (!f->claimed)
+		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "plan", "out of memory");
+	if (!prune_claims(f, f->claimed, fault) ||
+	    (f->options->prune != PRUNE_NONE && !prune_managed(f, fault)) || !publish_room(f, fault))
 		return false;
 	plan_free(&f->plan);
 	return plan_make(&f->plan, f->bundle, &f->state, f->workers, unit, fault);
@@ -247,5 +251,6 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 		state_purge(&f.state, &(struct fault){.code = EXIT_DONE});
 	state_close(&f.state);
 	plan_free(&f.plan);
+	free(f.claimed);
 	return fault->code == EXIT_DONE;
 }

@@ -28,7 +28,9 @@ struct fill {
 	struct state state;
 	struct plan plan; /* empty when FRESH */
 	bool fresh;       /* the volume held nothing: files are made under their names */
-	bool unfinished;  /* it holds what a first fill left that did not end: nobody reads it */
+	/* In a volume that a first fill left which did not end, and that nobody reads: for each entry, is its
+	 * name in a journal? Else NULL; owned. */
+	uint8_t *claimed;
 	unsigned workers;
 	struct progress_state progress;
 };

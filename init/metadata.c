@@ -91,6 +91,11 @@ static bool took(const struct dest *d, int fd, const struct metadata *m, const c
 	return !(bits & (DIFFERS_OWNER | DIFFERS_MODE));
 }
 
+static bool is_owner(const struct owner *owner, const struct metadata *m)
+{
+	return owner->known && owner->uid == m->uid && owner->gid == m->gid;
+}
+
 /* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
  * forbid to set; time last. LOOK: whether owner and mode came out right is not known from others. */
 static bool set_metadata(const struct dest *d, int fd, const struct metadata *m, unsigned bits, bool look,
@@ -107,13 +112,17 @@ static bool set_metadata(const struct dest *d, int fd, const struct metadata *m,
 	*action = "set mode";
 	if ((bits & DIFFERS_MODE) && fchmod(fd, m->mode) != 0)
 		return false;
-	if ((bits & (DIFFERS_OWNER | DIFFERS_MODE)) && (look || (m->mode & S_ISGID)) &&
-	    !took(d, fd, m, action))
+	if (look && (bits & (DIFFERS_OWNER | DIFFERS_MODE)) && !took(d, fd, m, action))
 		return false;
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
 	return futimens(fd, times) == 0 && keeps_time(d, fd, "", AT_EMPTY_PATH, m);
+}
+
+void habit_leave(struct habit *habit)
+{
+	*habit = (struct habit){.given = habit->given, .given_link = habit->given_link};
 }
 
 /* Learn from file FD, made with M's mode, what new files get here. */
@@ -124,9 +133,7 @@ static bool learn(struct habit *habit, int fd, const struct metadata *m)
 
 	if (fstat(fd, &st) != 0)
 		return false;
-	habit->owner_known = true;
-	habit->uid = st.st_uid;
-	habit->gid = st.st_gid;
+	habit->made = (struct owner){true, st.st_uid, st.st_gid};
 	habit->seen[mode / 64] |= UINT64_C(1) << mode % 64;
 	if ((st.st_mode & 0777) == (mode | (m->xattrs.len ? 0200 : 0)))
 		habit->kept[mode / 64] |= UINT64_C(1) << mode % 64;
@@ -138,16 +145,26 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 {
 	uint32_t mode = m->mode & 0777;
 	unsigned bits = DIFFERS_TIME;
+	bool look = !(habit->seen[mode / 64] >> mode % 64 & 1);
 
-	bool first = !(habit->seen[mode / 64] >> mode % 64 & 1);
 	*action = "stat";
-	if (first && !learn(habit, fd, m))
+	if (look && !learn(habit, fd, m))
 		return false;
-	if (d->owners && (habit->uid != m->uid || habit->gid != m->gid))
+	if (d->owners && !is_owner(&habit->made, m)) {
 		bits |= DIFFERS_OWNER;
-	if (!(habit->kept[mode / 64] >> mode % 64 & 1) || (m->mode & SETID_MASK) || m->xattrs.len)
+		look = look || !is_owner(&habit->given, m);
+	}
+	if (!(habit->kept[mode / 64] >> mode % 64 & 1))
 		bits |= DIFFERS_MODE;
-	return set_metadata(d, fd, m, bits, first, action);
+	if ((m->mode & SETID_MASK) || (m->xattrs.len && !(mode & 0200))) {
+		bits |= DIFFERS_MODE;
+		look = true;
+	}
+	if (!set_metadata(d, fd, m, bits, look, action))
+		return false;
+	if (bits & DIFFERS_OWNER)
+		habit->given = (struct owner){true, m->uid, m->gid};
+	return true;
 }
 
 bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
@@ -180,6 +197,22 @@ bool dest_shared(int dir, struct habit *habit)
 	return habit->shared;
 }
 
+/* Give link NAME in DIR its owner, and look at what that has come to, as took does. */
+static bool own_link(int dir, const char *name, const struct metadata *m, struct habit *habit)
+{
+	struct stat st;
+
+	if (!owned(fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW)))
+		return false;
+	if (is_owner(&habit->given_link, m))
+		return true;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	habit->given_link = (struct owner){true, st.st_uid, st.st_gid};
+	errno = EPERM;
+	return is_owner(&habit->given_link, m);
+}
+
 bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,
                   const struct metadata *m, struct habit *habit, const char **action)
 {
@@ -192,18 +225,13 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	if (symlinkat(to, dir, name) != 0)
 		return false;
 	*action = "stat";
-	if (!habit->owner_known) {
+	if (d->owners && !habit->made.known) {
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			return false;
-		habit->owner_known = true;
-		habit->uid = st.st_uid;
-		habit->gid = st.st_gid;
+		habit->made = (struct owner){true, st.st_uid, st.st_gid};
 	}
-	st = (struct stat){
-	    .st_mode = S_IFLNK, .st_uid = habit->uid, .st_gid = habit->gid, .st_mtim.tv_nsec = -1};
 	*action = "set owner";
-	if ((dest_differs(d, -1, &st, m) & DIFFERS_OWNER) &&
-	    !owned(fchownat(dir, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW)))
+	if (d->owners && !is_owner(&habit->made, m) && !own_link(dir, name, m, habit))
 		return false;
 	*action = "set time";
 	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 &&

@@ -29,12 +29,18 @@ unsigned dest_differs(const struct dest *dest, int fd, const struct stat *st, co
 /* New files made by this process in one directory get an owner and perhaps a mode that depend on the
  * directory (setgid, default ACL, mount options). This is learnt from the first file, so that the others
  * cost no call to find out. */
-struct habit {
-	bool owner_known, shared_known;
-	bool shared; /* others may rename here */
+struct owner {
+	bool known;
 	uint32_t uid, gid;
-	uint64_t seen[8], kept[8]; /* a bit per permission mode: seen here; came out as asked for */
 };
+struct habit {
+	bool shared_known, shared;      /* others may rename here */
+	struct owner made;              /* what new files get */
+	struct owner given, given_link; /* what a file, and a link, were last seen to take */
+	uint64_t seen[8], kept[8];      /* a bit per permission mode: seen here; came out as asked for */
+};
+/* On to another directory: what the file system takes is the same there. */
+void habit_leave(struct habit *habit);
 
 /* Make file NAME in DIR, new (O_EXCL), for writing, with META's mode. Returns its descriptor. */
 int dest_create(int dir, const char *name, const struct metadata *meta);

@@ -75,7 +75,7 @@ static bool enter(struct pourer *p, struct worker *w, uint32_t dir, struct fault
 	w->fd = dest_dir(p->fill->dest, path, O_PATH);
 	w->dir = w->fd < 0 ? NO_ENTRY : dir;
 	if (p->fill->fresh)
-		memset(&w->habit, 0, sizeof w->habit);
+		habit_leave(&w->habit);
 	return w->fd >= 0 || failed(p, dir, (struct text){"", 0}, "open", fault);
 }
 
@@ -218,7 +218,7 @@ static bool large_write(struct pourer *p, struct worker *w, struct large *l, con
 	/* What W has learnt is of its own directory; this file may be in another. */
 	struct habit habit = w->habit;
 	if (w->dir != l->dir && p->fill->fresh)
-		memset(&w->habit, 0, sizeof w->habit);
+		habit_leave(&w->habit);
 	bool done = large_is_content(p, l, fault) && finish(p, w, l->dir, &l->e, &l->fd, fault);
 	w->habit = habit;
 	close_fd(&l->fd);
@@ -277,7 +277,8 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 		p->fill->plan.entry[number] = (uint8_t)action;
 		if (action != ACTION_REPLACE)
 			return true;
-		if (p->fill->unfinished) /* fill.c, make_plan; what stays is replaced all the same */
+		/* fill.c, make_plan; what stays is replaced all the same */
+		if (p->fill->claimed && p->fill->claimed[number])
 			dest_unlink(w->fd, name);
 	}
 	int dir = target(p, w, number, e, name);

@@ -298,6 +298,29 @@ bool prune_managed(struct fill *f, struct fault *fault)
 	return true;
 }
 
+bool prune_claims(struct fill *f, uint8_t *claimed, struct fault *fault)
+{
+	const struct header *head = &f->bundle->catalog.head;
+	struct pruner p = {.fill = f, .past = f->bundle, .entry = claimed, .dir = calloc(head->dirs, 1)};
+
+	if (!p.dir)
+		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "plan", "out of memory");
+	reader_init(&p.reader, p.past);
+	for (uint32_t i = 0; i < f->state.journals.count && !fault->code; i++) {
+		struct bundle journal;
+		bool found;
+		if (state_past(&f->state, names_get(&f->state.journals, i).s, &journal, &found, NULL,
+		               fault) &&
+		    found) {
+			mark(&p, &journal, fault);
+			bundle_close(&journal);
+		}
+	}
+	reader_free(&p.reader);
+	free(p.dir);
+	return fault->code == EXIT_DONE;
+}
+
 static bool remove_stranger(void *context, uint32_t number, int fd, const char *name, struct fault *fault)
 {
 	struct fill *f = context;

@@ -10,6 +10,9 @@
  * without a bundle keeps nothing. */
 bool prune_managed(struct fill *fill, struct fault *fault);
 
+/* To CLAIMED, a byte for each entry of the bundle, all 0 before: 1 where a journal has that name. */
+bool prune_claims(struct fill *fill, uint8_t *claimed, struct fault *fault);
+
 /* --prune all: every stranger. prune_count only counts them, to *COUNT. */
 bool prune_all(struct fill *fill, struct fault *fault);
 bool prune_count(struct fill *fill, uint64_t *count, struct fault *fault);

@@ -154,8 +154,7 @@ static bool give_name(struct publisher *p, unsigned worker, int dir, uint32_t nu
 	return move_in(p->fill, from, dir, name);
 }
 
-/* Remove what is there and wrong. A hard link goes with what it leads to, or it would keep the room of that.
- */
+/* Remove what is wrong and claimed; a hard link with what it leads to, or it would keep the room of that. */
 static bool clear_name(struct publisher *p, unsigned worker, int dir, uint32_t number, const struct entry *e,
                        const char **action, struct fault *fault)
 {
@@ -165,8 +164,9 @@ static bool clear_name(struct publisher *p, unsigned worker, int dir, uint32_t n
 	(void)worker;
 	(void)fault;
 	*action = "remove";
-	if (plan_action(plan, number) != ACTION_REPLACE &&
-	    (e->type != ENTRY_HARDLINK || plan_action(plan, (uint32_t)e->size) != ACTION_REPLACE))
+	if (!p->fill->claimed[number] ||
+	    (plan_action(plan, number) != ACTION_REPLACE &&
+	     (e->type != ENTRY_HARDLINK || plan_action(plan, (uint32_t)e->size) != ACTION_REPLACE)))
 		return true;
 	return dest_unlink(dir, text_terminate(name, e->name)) || errno == ENOENT || dest_is_dir(dir, name);
 }

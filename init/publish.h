@@ -5,8 +5,8 @@
 
 #include "fill.h"
 
-/* Remove the files and links that are to be replaced, and the hard links to them; the plan is then an old
- * one. For a volume that nobody reads yet; directories in their places stay for later. */
+/* Remove the files and links that are to be replaced, and the hard links to them, where the fill has CLAIMED
+ * them; the plan is then an old one. Directories in their places stay for later. */
 bool publish_room(struct fill *fill, struct fault *fault);
 /* Make the directories that are missing, parents first, open to their owner until publish_dirs. */
 bool publish_mkdirs(struct fill *fill, struct fault *fault);

@@ -16,6 +16,7 @@
 enum {
 	STATE_VERSION = 8, /* u16 */
 	STATE_FLAGS = 10,  /* u16 */
+	STATE_NSEC = 12,   /* u32, nanoseconds of the time */
 	STATE_BOOT = 16,   /* 36 bytes: /proc/sys/kernel/random/boot_id, or zeros */
 	STATE_TIME = 52,   /* i64, seconds since 1970 */
 	STATE_SUM = 60,    /* u64, XXH3-64 of the 60 bytes before */
@@ -142,23 +143,37 @@ static bool is_first(const struct state *s)
 }
 
 /* When it became a state. */
-static uint64_t written(const struct stat *st)
+static uint64_t written(const unsigned char *head)
 {
-	return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
+	return get64(head + STATE_TIME) * UINT64_C(1000000000) + get32(head + STATE_NSEC);
+}
+
+/* The same of the newest release, or 0. */
+static bool last_kept(struct state *s, uint64_t *last, struct fault *fault)
+{
+	const struct names *kept = &s->releases.names;
+	unsigned char head[STATE_SIZE];
+	struct bundle b;
+	struct stat st;
+
+	*last = 0;
+	if (kept->count && open_index(s, names_get(kept, kept->count - 1).s, &b, head, &st, fault)) {
+		*last = written(head);
+		bundle_close(&b);
+	}
+	return fault->code == EXIT_DONE;
 }
 
 /* The last of the journals that were a state, to S->held, unless one that is kept came after it. */
 static bool find_held(struct state *s, struct fault *fault)
 {
 	unsigned char head[STATE_SIZE];
-	const struct names *kept = &s->releases.names;
 	struct bundle b;
 	struct stat st;
-	uint64_t last =
-	    kept->count && fstatat(s->dir, names_get(kept, kept->count - 1).s, &st, AT_SYMLINK_NOFOLLOW) == 0
-	        ? written(&st)
-	        : 0;
+	uint64_t last;
 
+	if (!last_kept(s, &last, fault))
+		return false;
 	for (uint32_t i = 0; i < s->journals.count; i++) {
 		struct text name = names_get(&s->journals, i);
 		if (name.len >= sizeof s->held_name || !open_index(s, name.s, &b, head, &st, fault)) {
@@ -166,7 +181,7 @@ static bool find_held(struct state *s, struct fault *fault)
 				return false;
 			continue;
 		}
-		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || written(&st) < last) {
+		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || written(head) < last) {
 			bundle_close(&b);
 			continue;
 		}
@@ -174,7 +189,7 @@ static bool find_held(struct state *s, struct fault *fault)
 			bundle_close(&s->held);
 		s->held = b;
 		s->has_held = true;
-		last = written(&st);
+		last = written(head);
 		memcpy(s->held_name, name.s, name.len + 1);
 	}
 	return true;
@@ -233,12 +248,16 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 
 static void write_head(const struct state *s, unsigned char *head, unsigned flags)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
 	memset(head, 0, STATE_SIZE);
 	memcpy(head, STATE_MAGIC, 8);
 	put16(head + STATE_VERSION, BUNDLE_VERSION);
 	put16(head + STATE_FLAGS, (uint16_t)flags);
 	memcpy(head + STATE_BOOT, s->dest->boot, sizeof s->dest->boot);
-	put64(head + STATE_TIME, (uint64_t)time(NULL));
+	put64(head + STATE_TIME, (uint64_t)now.tv_sec);
+	put32(head + STATE_NSEC, (uint32_t)now.tv_nsec);
 	put64(head + STATE_SUM, hash64(head, STATE_SUM));
 }
 
@@ -290,7 +309,9 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 	s->journal = openat(s->tmp, "journal", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->journal < 0)
 		return state_fault(s, fault, "tmp/journal", "create");
-	write_head(s, head, 0);
+	/* What the volume holds is to be repaired: this stands in for its state, which may not be taken over.
+	 */
+	write_head(s, head, state_holds(s, b) ? STATE_DONE : 0);
 	if (!write_full(s->journal, head, sizeof head, 0))
 		return state_fault(s, fault, "tmp/journal", "write");
 	/* File systems may have a name on disk before the content: after a power cut an empty journal, or the

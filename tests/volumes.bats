@@ -430,3 +430,28 @@ keeps_coarse_times() {
 	says "set mode: Operation not permitted"
 	umount n
 }
+
+@test "the same of what only some of the files have, after others that are right as they are made" {
+	local kind
+	mkdir n tree
+	mount_ntfs n silent,fmask=022,dmask=022
+	for kind in file link setuid; do
+		rm -rf tree/z
+		echo x >tree/a
+		case $kind in
+		file) echo x >tree/z && chown 1000:1000 tree/z ;;
+		link) ln -s a tree/z && chown -h 1000:1000 tree/z ;;
+		setuid) echo x >tree/z ;;
+		esac
+		chmod 755 tree/a
+		[ $kind = link ] || chmod 755 tree/z
+		[ $kind != setuid ] || chmod u+s tree/z
+		mkdir n/$kind
+		pack tree $kind.tar.zst --preserve-owner --setid
+		for _ in 1 2; do
+			run -15 --separate-stderr "$decant" fill --threads 1 --setid --dest n/$kind $kind.tar.zst
+			says "n/$kind/z: set" "Operation not permitted"
+		done
+	done
+	umount n
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# What a fill that was killed, or stopped, leaves to those after it: which release the volume held, and what is
+# nobody's to remove.
+
+load helpers
+load inject
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	mkdir v
+}
+
+# Releases 1 to 3, each with a file of its own.
+releases() {
+	local n
+	for n in 1 2 3; do
+		mkdir r$n
+		echo $n | tee r$n/index.html >r$n/app-$n.js
+		pack r$n r$n.b --revision r$n
+	done
+}
+
+# As the kubelet does for fsGroup: SetVolumeOwnership of kubernetes/pkg/volume.
+kubelet() {
+	chgrp -R -h 7777 v
+	find v -type d -exec chmod ug+rwx,g+s {} +
+	find v -type f -exec chmod ug+rw {} +
+}
+
+@test "a repair that ends in the middle forgets no release where a kubelet has opened its state, either" {
+	releases
+	chgrp 7777 v
+	chmod 2775 v
+	for how in error=EIO signal=KILL signal=TERM; do
+		for place in renameat:4 renameat:5; do
+			fill r1.b v --keep-releases 2
+			kubelet
+			fill r2.b v --keep-releases 2
+			kubelet
+			inject r2.b "$place" "$how" --keep-releases 2
+			[ $status -ne 0 ]
+			[ ! -e v/.decant/state ]
+			kubelet
+			fill r3.b v --keep-releases 2
+			[ "$(ls v)" = $'app-1.js\napp-2.js\napp-3.js\nindex.html' ]
+			verify r3.b v
+			find v -mindepth 1 -delete
+		done
+	done
+}
+
+@test "of two states of one second the later one counts, where a kill has left both" {
+	truncate -s 64M ext4.img
+	mkfs.ext4 -q -I 128 ext4.img 2>log
+	mount -o loop ext4.img v
+	rmdir v/lost+found
+	releases
+	for order in '1 2' '2 1'; do
+		read -r before last <<<"$order"
+		# Both in the same second, by the file system's clock.
+		until [ -n "${both:-}" ]; do
+			find v -mindepth 1 -delete
+			sleep "0.$((1000 - 10#$(date +%N | cut -c 1-3)))"
+			fill r$before.b v
+			inject r$last.b unlinkat:3 signal=KILL
+			[ $status -eq 137 ]
+			[ "$(find v/.decant -name 'journal-*' | wc -l)" -ne 2 ] ||
+				[ "$(stat -c %.Y v/.decant/journal-* | uniq | wc -l)" -ne 1 ] || both=yes
+		done
+		both=
+		fill r3.b v --keep-releases 1
+		[ "$("$decant" info v | sed -n 's/^kept: .*revision \(r.\),.*/\1/p')" = r$last ]
+		[ "$(ls v)" = $'app-3.js\n'"app-$last.js"$'\nindex.html' ] || [ "$(ls v)" = "app-$last.js"$'\napp-3.js\nindex.html' ]
+	done
+}
+
+@test "a fill that fails after a first one that was killed leaves what no journal names" {
+	mkdir a b
+	head -c 300000 /dev/urandom >a/both
+	echo x >a/left
+	ln a/both a/twin
+	pack a a.b
+	head -c 300000 /dev/urandom | tee b/both b/mine >/dev/null
+	echo other >b/short
+	ln b/both b/twin
+	ln b/mine b/yours
+	touch -d @1700000000 b/mine
+	pack b b.b
+	for prune in none managed; do
+		find v -mindepth 1 -delete
+		inject a.b utimensat:1 signal=KILL
+		[ $status -eq 137 ]
+		[ -e v/.decant/first ]
+		# Of the size and time that b's have, and not.
+		head -c 300000 /dev/urandom >v/mine
+		touch -d @1700000000 v/mine
+		echo precious >v/short
+		cp -p v/mine v/short .
+		chmod 600 v/both
+		for bytes in 1000 100; do
+			run -10 bash -c 'head -c -'$bytes' b.b | "$0" fill --threads 1 --prune '$prune' --dest v -' "$decant"
+			cmp mine v/mine
+			cmp short v/short
+		done
+		# What it names makes room.
+		[ ! -e v/both ]
+		fill b.b v
+		verify b.b v --extra
+	done
+}
