@@ -4,9 +4,14 @@
 #   refuse, fail, say, need        messages and exits
 #   refuse_unreadable              what is no file to read from
 #   finish_at_end                  has the script's finish run, whatever ends it
+#   yaml_documents                 what is in a YAML file, as JSON
+#   token                          eight characters for a name that nobody has
+#   forget_git                     what git tells a hook's processes is not for other repositories
 #   engine_start DIR, engine_stop  a Docker Engine: the one that answers, or a private one below DIR
 #   compose                        Compose v2 or docker-compose 1.29
 #   image_here NAME                the engine has an image, or can pull it
+#   forget_images PATTERN          takes away the names that match, and with the last one the image
+#   stand_ins, forget_stand_ins    the names of the images below that are made here
 #   base_image, nginx_image, debian_image
 #                                  print the name of an image: the real one, or a stand-in made here
 
@@ -69,6 +74,32 @@ finish_undisturbed() {
 	exit "$status"
 }
 
+# Lower case, for names of images. Others on the same engine or network may have our process id: a container
+# can have process ids of its own.
+token() {
+	mktemp -u XXXXXXXX | tr '[:upper:]' '[:lower:]'
+}
+
+# GIT_DIR and its like, by which any git would work on the repository whose hook runs this.
+forget_git() {
+	command -v git >/dev/null 2>&1 || return 0
+	# shellcheck disable=SC2046 # a list of names
+	unset $(git rev-parse --local-env-vars)
+}
+
+# Prints the documents of a YAML file as JSON, one a line. yq is the wrapper of jq, not the program in Go that has
+# the same name. It reads YAML 1.2, Kubernetes and Compose 1.1, to which yes, no, on and off are no text where they
+# stand without quotes; where any may, yq is asked how all is written.
+yaml_documents() { # FILE WORK, where yq's complaints are in "error" when it fails
+	if LC_ALL=C grep -qE '(^|[[:space:],[{])([YyNn]|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF)[[:space:]]*([],}#]|$)' <"$1"; then
+		yq --yaml-roundtrip tojson <"$1" >"$2/noted" 2>"$2/error" &&
+			yq -r . <"$2/noted" >"$2/annotated" 2>"$2/error" &&
+			jq -c -f "$root/scripts/yaml-words.jq" "$2/annotated"
+	else
+		yq -c . <"$1" 2>"$2/error"
+	fi
+}
+
 # What yq had against a file, in one line.
 yq_reason() { # ITS-STANDARD-ERROR
 	tr '\n' ' ' <"$1" | sed 's/^yq: Error running jq: //; s/ *$//' | cut -c 1-200
@@ -119,8 +150,9 @@ engine_start() { # DIR
 	export DOCKER_HOST
 	say "starting a private Docker Engine in $engine_dir"
 	# `--bridge none` would be simpler, but deletes the docker0 of another engine.
-	engine_bridge=decant$$
-	ip link add "$engine_bridge" type bridge || fail "$engine_bridge" 'add a bridge' 'failed, see above'
+	bridge=decant$(token)
+	ip link add "$bridge" type bridge || fail "$bridge" 'add a bridge' 'failed, see above'
+	engine_bridge=$bridge
 	# In a session of its own: a terminal's Ctrl-C and its end are for the script, which ends the engine last.
 	setsid dockerd --data-root "$engine_dir/data" --exec-root "$engine_dir/exec" --host "$DOCKER_HOST" \
 		--pidfile "$engine_dir/pid" --bridge "$engine_bridge" --iptables=false --ip6tables=false \
@@ -151,8 +183,8 @@ engine_stop() {
 	fi
 	[ -z "$engine_bridge" ] || ip link delete "$engine_bridge" 2>/dev/null || :
 	# rm never follows a mount that an engine left behind: it would empty a live file system.
-	awk -v dir="$engine_dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
-		while read -r engine_mount; do
+	awk -v dir="$engine_dir/" '{ gsub(/\\040/, " ", $2) } index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r |
+		while IFS= read -r engine_mount; do
 			umount "$engine_mount" 2>/dev/null || umount -l "$engine_mount" 2>/dev/null || :
 		done
 	rm -rf -- "$engine_dir"
@@ -175,6 +207,32 @@ compose() {
 image_here() { # NAME
 	docker image inspect "$1" >/dev/null 2>&1 && return 0
 	briefly 90 docker pull --quiet "$1" >/dev/null 2>&1
+}
+
+# By its id an image would go with the names that others gave it: a build from the same files has the same id.
+forget_images() { # PATTERN
+	for image in $(docker image ls --quiet --filter "reference=$1" | sort -u); do
+		docker image inspect "$image" 2>/dev/null | jq -r '.[] | .RepoTags[], .RepoDigests[]'
+	done | while read -r image; do
+		# shellcheck disable=SC2254 # a pattern
+		case $image in
+		$1*) docker image rm --force "$image" >/dev/null 2>&1 || : ;;
+		esac
+	done
+}
+
+stand_ins() {
+	docker image ls --format '{{.Repository}}' --filter 'reference=decant-stand-in/*' | tr '\n' ' '
+}
+
+# Those that were there before stay.
+forget_stand_ins() { # WHAT-STAND_INS-SAID-BEFORE
+	for image in $(stand_ins); do
+		case " $1 " in
+		*" $image "*) ;;
+		*) docker image rm "$image" >/dev/null 2>&1 || : ;;
+		esac
+	done
 }
 
 # Prints the path of a program, also in a busybox shell, to which its own applets have none.

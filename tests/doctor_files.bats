@@ -65,3 +65,20 @@ setup() {
 		[ -z "$(ls tmp)" ]
 	done
 }
+
+@test "words that are booleans to Kubernetes and Compose are so to doctor, text is text" {
+	sed '/^services:/,/^  web:/s/^    image: handbook-data/&\n    read_only: yes/; s/  restart: "no"/  restart: no/' \
+		"$fixtures/compose.yaml" >compose.yaml
+	run -0 "$doctor" compose.yaml
+	sed 's,target: /srv/pages,&\n        read_only: yes,' compose.yaml >closed.yaml
+	run -1 "$doctor" closed.yaml
+	[[ $output == *compose-data-read-only* ]]
+	sed 's/runAsNonRoot: true/runAsNonRoot: on/; s/runAsUser: 10001/runAsUser: 0/' "$fixtures/k8s.yaml" >pod.yaml
+	run -1 "$doctor" pod.yaml
+	[[ $output == *k8s-run-as-root* ]]
+	sed '0,/mountPath: /s/mountPath: [a-z/]*/&, readOnly: Yes/' "$fixtures/k8s.yaml" >pod.yaml
+	run -1 "$doctor" pod.yaml
+	[[ $output == *k8s-data-read-only* ]]
+	sed '0,/mountPath: /s/mountPath: [a-z/]*/&, readOnly: no/' "$fixtures/k8s.yaml" >pod.yaml
+	run -0 "$doctor" pod.yaml
+}

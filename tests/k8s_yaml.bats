@@ -58,6 +58,12 @@ rest='metadata: { name: b }\nspec: { containers: [{ name: web }] }\n'
 		refuses --image "$data" --path "$mount" two.yaml
 		[[ $stderr == 'k8s-pod: two.yaml: read: '* ]]
 	done
+	# Above the content, too.
+	for line in '---\r# a\r' '# a\r' '# a\302\205' '---\n# a\342\200\251'; do
+		printf '%b' "${line}kind: Pod\n$rest" >hidden.yaml
+		refuses --image "$data" --path "$mount" hidden.yaml
+		[[ $stderr == 'k8s-pod: hidden.yaml: read: '* ]]
+	done
 	printf '%b' "kind: Pod\n$rest---\na: [\n" >broken.yaml
 	refuses --image "$data" --path "$mount" broken.yaml
 	[[ $stderr == 'k8s-pod: broken.yaml: read: not YAML'* ]]
@@ -88,4 +94,44 @@ rest='metadata: { name: b }\nspec: { containers: [{ name: web }] }\n'
 	# Debian's PyYAML, which yq stands on, reads YAML 1.1.
 	/usr/bin/python3 -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' <out.yaml |
 		jq -S -c '.metadata.annotations, .spec.containers[0].args' | diff want -
+}
+
+@test "words that are booleans to Kubernetes stay booleans, and text stays text" {
+	cat >in.yaml <<'END'
+kind: Pod
+metadata:
+  name: a
+  labels: { app: "on", tier: 'no', zone: y-1 }
+spec:
+  hostNetwork: off
+  automountServiceAccountToken: No # a comment
+  shared: &shared { readOnlyRootFilesystem: yes, runAsNonRoot: on }
+  containers:
+  - name: a
+    securityContext: *shared
+    stdin: yes
+    tty: "yes"
+    args: [yes, "no", on, 'off', x]
+    env:
+    - name: script
+      value: |
+        debug: yes
+        more: off
+    - name: folded
+      value: >-
+        on
+
+        off
+  - { name: b, securityContext: { readOnlyRootFilesystem: "no", privileged: NO }, args: [] }
+END
+	# Debian's PyYAML reads YAML 1.1, as Kubernetes does.
+	json() {
+		/usr/bin/python3 -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' |
+			jq -S 'del(.spec.initContainers, .spec.volumes, .spec.securityContext, .spec.containers[].volumeMounts)'
+	}
+	convert in.yaml >out.yaml
+	json <in.yaml >want
+	[ "$(jq -c '[.spec.hostNetwork, .spec.containers[0].args]' want)" = '[false,[true,"no",true,"off","x"]]' ]
+	json <out.yaml | diff want -
+	yq -S 'del(.spec.initContainers, .spec.volumes, .spec.securityContext, .spec.containers[].volumeMounts)' out.yaml | diff want -
 }
