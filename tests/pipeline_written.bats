@@ -190,7 +190,8 @@ create() { # FILE
 	cp -a "$share/site" data/site
 	git -C data add -A
 	git -C data -c user.name=a -c user.email=a@example.org commit -qm one
-	build_of data.buildspec | grep '^export SOURCE_DATE_EPOCH=' >epoch
+	build_of data.buildspec | grep SOURCE_DATE_EPOCH >epoch
+	[ "$(wc -l <epoch)" -eq 3 ]
 	for n in 1 2; do
 		git clone -q data "$n"
 		touch -d "204$n-01-01" "$n/site/index.html" "$n/site/css" "$n/site"
@@ -201,6 +202,13 @@ create() { # FILE
 		)
 	done
 	cmp 1.tar.zst 2.tar.zst
+	# Without the time of a commit there is no release.
+	mkdir bare none none/site
+	git init -q none
+	for n in bare none; do
+		run -1 bash -c 'cd "$0" && GIT_CEILING_DIRECTORIES=$PWD/.. bash -e ../epoch && echo passed' "$n" || [ "$status" -eq 128 ]
+		[[ $output != *passed* ]]
+	done
 }
 
 @test "workflows have what GitHub asks for: triggers, runners, and steps that either use or run" {
@@ -226,7 +234,7 @@ create() { # FILE
 			jq -r '(.env.variables // {} | keys[]), (.jobs // {} | .[] | (.env // {}), (.steps[].env // {}) | keys[])' \
 				"$(json "$file")"
 			sed '/^#/!q' "$pipeline/${file/.//}.yml" | grep -oE '[A-Z_]{3,}'
-			all_commands "$file" | sed -n 's/^export \([A-Z_]*\)=.*/\1/p'
+			all_commands "$file" | sed -En 's/^(export )?([A-Z_]+)=.*/\2/p'
 			echo CODEBUILD_RESOLVED_SOURCE_VERSION
 		} | sort -u >known
 		comm -23 used known >missing
