@@ -159,7 +159,8 @@ distclean: clean
 
 # gzip -n: the same commit gives the same archive.
 dist:
-	git archive --format=tar --prefix=decant-$(VERSION)/ HEAD | gzip -n9 >decant-$(VERSION).tar.gz
+	git archive --format=tar --prefix=decant-$(VERSION)/ -o decant-$(VERSION).tar HEAD
+	gzip -nf9 decant-$(VERSION).tar
 
 sources := $(wildcard init/*.[ch] tests/*.[ch] tests/*/*.[ch])
 

@@ -302,6 +302,10 @@ each() { # FUNCTION
 	sleep 1.1
 	make -s dist
 	cmp "$1" ../first
+	# Not of nothing.
+	rm -rf .git "$1"
+	run ! env GIT_CEILING_DIRECTORIES="${PWD%/*}" make -s dist
+	[ ! -e "$1" ]
 }
 
 @test "make clean removes what make made, and nothing that is in the repository" {

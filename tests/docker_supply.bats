@@ -140,3 +140,17 @@ layers() { # IMAGE
 	"$top/scripts/build-image" --source site --dest "$mount" --tag "$run-two" --base scratch --revision r1 >out
 	[ "$(layers "$run-one")" != "$(layers "$run-two")" ]
 }
+
+@test "a value of build-image is one value to docker, and a build that fails leaves no container" {
+	docker ps -aq >containers
+	# Which the engine may find wrong only when something needs a network.
+	"$top/scripts/build-image" --source "$share/site" --dest "$mount" --tag "$run-bad" --base scratch \
+		--network "none --tag $run-victim:latest" || true
+	refute docker image inspect "$run-victim"
+	docker image rm -f "$run-bad"
+	# Its RUN fails: there is no shell in it, nor a package manager.
+	run -1 "$top/scripts/build-image" --source "$share/site" --dest "$mount" --tag "$run-bad" --builder "$run-one" \
+		--base scratch
+	docker ps -aq | diff containers -
+	refute docker image inspect "$run-bad"
+}

@@ -138,7 +138,7 @@ is_clean() {
 @test "publish-data puts its output in the place of what has that name, and touches nothing else" {
 	echo victim >victim
 	ln -s victim out.json.new
-	ln -s victim out.json
+	echo old >out.json
 	for output in out.json -data.json; do
 		"${publish[@]}" --revision v2 --output="$output" -- --base scratch
 		[ "$(stat -c '%F %a' "./$output")" = 'regular file 644' ]
@@ -146,6 +146,27 @@ is_clean() {
 	done
 	[ "$(cat victim)" = victim ]
 	[ "$(find . -mindepth 1 | wc -l)" -eq 4 ]
+}
+
+@test "publish-data writes to what is a pipe or a device, and follows a link" {
+	local kind
+	mkfifo fifo
+	mknod null c 1 3
+	echo old >target
+	ln -s target link
+	ln -s missing dangling
+	timeout 60 cat fifo >got 3>&- &
+	reader=$!
+	for kind in fifo null link dangling; do
+		"${publish[@]}" --revision v2 --output $kind -- --base scratch
+	done
+	wait "$reader"
+	[ "$(stat -c %F fifo null link dangling | paste -sd ,)" = 'fifo,character special file,symbolic link,symbolic link' ]
+	for kind in got target missing; do
+		[ "$(jq -r .revision $kind)" = v2 ]
+	done
+	[ "$(find . -name 'null.*' -o -name 'fifo.*' -o -name 'link.*' | wc -l)" -eq 0 ]
+	is_clean
 }
 
 @test "publish-data says of what it has built, whoever gives the tag to another image meanwhile" {
@@ -288,8 +309,24 @@ app_runs() {
 
 # ---- the whole ----------------------------------------------------------------------------------
 
+@test "the app's pipeline pins its own image, where the engine knows another repository's digest of it, too" {
+	for APP_IMAGE in "$registry/app-b" "$registry/app-a" "$registry/app-c"; do
+		docker tag "$run-app" "$APP_IMAGE:1"
+		docker push -q "$APP_IMAGE:1"
+	done
+	yq -r '.phases.build.commands[]' "$top/docker/pipeline/app/buildspec.yml" | grep 'docker image inspect' >line
+	for APP_IMAGE in "$registry/app-a" "$registry/app-b" "$registry/app-c"; do
+		APP_IMAGE=$APP_IMAGE REVISION=1 sh -eu line
+		[[ $(cat app-image) == "$APP_IMAGE@sha256:"* && $(wc -l <app-image) -eq 1 ]]
+	done
+	docker image rm -f "$registry/app-a:1" "$registry/app-b:1" "$registry/app-c:1" >/dev/null
+}
+
 @test "two repositories, one pipeline: published, tested, run, stopped, taken back" {
-	"$top/scripts/pipeline-demo" --no-bootstrap --keep out >log 2>&1 || {
+	# As git sets it for a hook: that is nobody's repository here.
+	git init -q -b main mine
+	git -C mine -c user.name=a -c user.email=a@example.org commit -qm mine --allow-empty
+	GIT_DIR=$PWD/mine/.git "$top/scripts/pipeline-demo" --no-bootstrap --keep out >log 2>&1 || {
 		cat log
 		return 1
 	}
@@ -306,6 +343,8 @@ app_runs() {
 	[ "$(image data deploy-1)" != "$(image data deploy-2)" ]
 	cmp out/deploy-1.rendered.json out/deploy-3.rendered.json
 	[ -e out/r3.data.json ]
+	[ "$(git -C mine log --all --format=%s)" = mine ]
+	[ -z "$(git -C mine tag)$(git -C mine status --short)" ]
 	[ "$(find out -type f | wc -l)" -eq 6 ]
 	# Tasks ran, each with the page of its release, and only after the data container was done.
 	[ "$(grep '^served: the page of ' log | tr -dc 'r12\n' | tr '\n' ' ')" = 'rr1 rr2 rr1 ' ]
@@ -334,6 +373,7 @@ app_runs() {
 @test "pipeline-demo refuses a folder that is there" {
 	mkdir out
 	refuses "$top/scripts/pipeline-demo" --keep=out
+	refuses "$top/scripts/pipeline-demo" --keep none/out
 	refuses "$top/scripts/pipeline-demo" --keep
 	refuses "$top/scripts/pipeline-demo" --no-such-option
 	refuses "$top/scripts/pipeline-demo" out
