@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io.h"
+#include "path.h"
 
 static bool names_add(struct names *list, const char *name)
 {
@@ -41,7 +42,7 @@ static int compare_at(const void *a, const void *b, void *bytes)
 	return strcmp(x, y); /* unsigned bytes, a prefix first: the order of name_compare */
 }
 
-static bool read_most(int dir, struct names *list, uint32_t most)
+static bool read_most(int dir, struct names *list, uint32_t most, bool ids)
 {
 	memset(list, 0, sizeof *list);
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -60,7 +61,8 @@ static bool read_most(int dir, struct names *list, uint32_t most)
 			error = errno;
 			break;
 		}
-		if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
+		if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0 ||
+		    (ids && !id_valid(item->d_name)))
 			continue;
 		if (strlen(item->d_name) > NAME_LEN_MAX) /* FUSE and vfat have such */
 			error = ENAMETOOLONG;
@@ -80,12 +82,17 @@ static bool read_most(int dir, struct names *list, uint32_t most)
 
 bool names_read(int dir, struct names *list)
 {
-	return read_most(dir, list, UINT32_MAX);
+	return read_most(dir, list, UINT32_MAX, false);
 }
 
 bool names_some(int dir, struct names *list)
 {
-	return read_most(dir, list, NAMES_SOME);
+	return read_most(dir, list, NAMES_SOME, false);
+}
+
+bool names_ids(int dir, struct names *list)
+{
+	return read_most(dir, list, UINT32_MAX, true);
 }
 
 void names_free(struct names *list)

@@ -20,6 +20,8 @@ bool names_read(int dir, struct names *list);
  * there. */
 enum { NAMES_SOME = 4096 };
 bool names_some(int dir, struct names *list);
+/* The same for those that are ids of bundles. */
+bool names_ids(int dir, struct names *list);
 void names_free(struct names *list);
 struct text names_get(const struct names *list, uint32_t i);
 

@@ -52,12 +52,12 @@ static bool read_led(const struct dest *d, char *id, struct fault *fault)
 
 	if (!read_link(d, id, fault) || strcmp(id, "/") != 0 || fstatat(d->root, LINK, &led, 0) != 0)
 		return fault->code == EXIT_DONE;
-	if (!names_some(d->root, &names))
+	if (!names_ids(d->root, &names))
 		return fault_errno(fault, errno, d->path, "read directory");
 	for (uint32_t i = 0; i < names.count; i++) {
 		const char *name = names_get(&names, i).s;
-		if (id_valid(name) && fstatat(d->root, name, &tree, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    tree.st_ino == led.st_ino && tree.st_dev == led.st_dev)
+		if (fstatat(d->root, name, &tree, AT_SYMLINK_NOFOLLOW) == 0 && tree.st_ino == led.st_ino &&
+		    tree.st_dev == led.st_dev)
 			memcpy(id, name, ID_SIZE);
 	}
 	names_free(&names);
@@ -146,7 +146,7 @@ static bool remove_tree(struct switcher *w, const char *id, struct fault *fault)
 	 * filling. EXIT_SPACE: on a full disk a tree without .decant cannot be locked, but others after it
 	 * may go. */
 	if (fault->code == EXIT_VOLUME || fault->code == EXIT_PERMISSION || fault->code == EXIT_SPACE ||
-	    fault->code == EXIT_LOCKED) {
+	    fault->code == EXIT_LOCKED || fault->code == EXIT_IO) {
 		log_stays(w->log, fault);
 		*fault = (struct fault){.code = EXIT_DONE};
 		return true;

@@ -184,6 +184,33 @@ records() { # N...
 	[ -z "$(ls -A "elsewhere/$(id_of 3)")" ]
 }
 
+@test "what current leads to is found among any number of other names" {
+	mount_tmpfs v size=20m # the newest name comes first
+	for n in 1 2; do to $n; done
+	ln -sfn "../v/$(id_of 1)" v/current
+	(cd v && seq 6000 | xargs touch)
+	"$decant" verify --switch --dest v "$share/r1.tar.zst"
+	to 3
+	verify "$share/r1.tar.zst" "v/$(id_of 1)"
+	shows 3
+}
+
+@test "an old tree that cannot be read is left to the next fill" {
+	to 1
+	to 2
+	cp -a v copy
+	strace -qq -y -o trace -e trace=openat "$decant" fill --threads 1 --switch --dest copy "$share/r3.tar.zst" 2>log
+	grep -q "/$(id_of 1): removed" log
+	# Its state.
+	n=$(grep -n "/$(id_of 1)/.decant>, \"state\"" trace | head -n 1 | cut -d : -f 1)
+	strace -qq -o trace -e trace=openat -e inject=openat:error=EIO:when="$n" \
+		"$decant" fill --threads 1 --switch --dest v "$share/r3.tar.zst" 2>log
+	grep -q "^decant: v/$(id_of 1).*: note: stays: " log
+	shows 3
+	to 3
+	holds 3 2
+}
+
 @test "many names in an old tree's root take no memory" {
 	to 1
 	(cd "v/$(id_of 1)" && seq -f "%0250.0f" 40000 | xargs touch)
