@@ -360,6 +360,12 @@ bool dest_space(const struct dest *d, uint64_t *bytes, uint64_t *inodes, uint32_
 	return true;
 }
 
+void dest_reread(const struct dest *d, int fd)
+{
+	if (d->rereads && fd >= 0)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 bool dest_sync(const struct dest *d)
 {
 	return syncfs(d->root) == 0;

@@ -34,6 +34,7 @@ struct dest {
 	long step;              /* nanoseconds; times are kept in steps no larger than this */
 	bool mapped;            /* this user namespace need not have a number for every owner */
 	bool aliases;           /* it may take one spelling of a name for another. Set by dest_look */
+	bool rereads;           /* what is compared must be on disk: dest_reread. Set for --sync */
 };
 
 /* Open the directory PATH as a volume. With CREATE its last component is made (0755) when it is missing.
@@ -101,6 +102,11 @@ bool dest_owner_is(const struct dest *dest, int fd, const struct stat *st);
 /* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. *UNIT: bytes of a
  * block, 4,096 at the most. */
 bool dest_space(const struct dest *dest, uint64_t *bytes, uint64_t *inodes, uint32_t *unit);
+
+/* Where DEST rereads, drop from memory what file FD has there, so that what is read next comes from the disk.
+ * When the kernel fails to write a page it reports that once, and then takes the page for clean. What is not
+ * written yet, and what a program has mapped, stays in memory. FD may be -1. */
+void dest_reread(const struct dest *dest, int fd);
 
 /* Flush the whole file system of the volume (syncfs(2), which reports errors from Linux 5.8 on). */
 bool dest_sync(const struct dest *dest);

@@ -101,7 +101,7 @@ static bool check_spelling(struct fill *f, struct fault *fault)
 static bool fill_fresh(struct fill *f, struct fault *fault)
 {
 	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
-	       state_mark(&f->state, STATE_FIRST, fault) && state_drop(&f->state, f->bundle, fault) &&
+	       state_begin_first(&f->state, fault) && state_drop(&f->state, f->bundle, fault) &&
 	       publish_mkdirs(f, fault) && pour(f, fault) && publish_links(f, fault) &&
 	       publish_dirs(f, fault) && check_spelling(f, fault) &&
 	       state_commit(&f->state, f->bundle, f->options->sync, fault);
@@ -176,13 +176,19 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 	    f->bundle->catalog.head.entries - f->plan.count[ACTION_KEEP] + f->plan.dirs + strangers + dropped;
 	if (todo == 0 && is_held(f)) {
 		bundle_drain(f->bundle);
-		return true;
+		/* Links and directories that somebody has put back are right, but need not be on disk. */
+		return !f->options->sync || dest_sync(f->dest) ||
+		       fault_errno(fault, errno, f->dest->path, "sync");
 	}
 	state_resume(&f->state, f->bundle);
 	if (!check_space(f, fault) || !state_begin(&f->state, f->bundle, fault) || !pour(f, fault))
 		return false;
 	*changed = f->state.journals.count > 0 || !state_holds(&f->state, f->bundle) ||
 	           count_changes(f) + f->plan.dirs + strangers + dropped > 0;
+	/* One that stands alone is of a fill that came no further, before somebody else put something here.
+	 */
+	if (!f->claimed && !state_end_first(&f->state, fault))
+		return false;
 	if (*changed ? !publish(f, fault) : !state_drop(&f->state, f->bundle, fault))
 		return false;
 	return check_spelling(f, fault) && state_commit(&f->state, f->bundle, f->options->sync, fault);
@@ -241,6 +247,10 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 	if (state_lock(&f.state, dest, options->lock_timeout, fault) && check_kind(&f, fault) &&
 	    state_clear(&f.state, fault) && state_load(&f.state, fault) && look_fresh(&f, fault)) {
 		dest_look(dest);
+		/* That it is on disk nobody has found out yet. */
+		if (options->sync && !f.state.synced)
+			f.state.trusted = false;
+		dest->rereads = options->sync;
 		f.fresh ? fill_fresh(&f, fault) : refill(&f, &changed, fault);
 	}
 	progress_clear(&f.progress);

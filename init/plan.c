@@ -56,7 +56,7 @@ static bool is_older(const struct timespec *a, const struct timespec *b)
 /* Nobody has changed what ST describes since the state was written: its ctime says so. */
 static bool is_untouched(const struct planner *p, const struct stat *st)
 {
-	return p->state->has_held && p->state->trusted && is_older(&st->st_ctim, &p->state->changed);
+	return p->state->has_held && p->state->trusted && is_older(&st->st_ctim, &p->state->seen);
 }
 
 static bool same_text(struct text a, struct text b)
@@ -170,6 +170,7 @@ int plan_open(const struct dest *d, int dir, const char *name, const struct entr
 
 	if (fd < 0)
 		return -1;
+	dest_reread(d, fd);
 	/* What is somebody else's cannot be amended without the right to. */
 	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && (uint64_t)st->st_size == e->size &&
 	    !((*differs = dest_differs(d, fd, st, &meta)) & DIFFERS_OWNER) &&

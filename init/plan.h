@@ -3,7 +3,8 @@
  *
  * An entry is kept unread only when four things agree: the state says that the volume holds it with the
  * wanted content; the state is trusted (state.h); size, owner, mode and mtime are what the state says; and
- * its ctime, which no utimensat(2) can set, is before the state's, as are those of all directories above it.
+ * its ctime, which no utimensat(2) can set, is before the time up to which the fill that wrote the state has
+ * seen all changes, as are those of all directories above it.
  * So a change that leaves size and mtime as they were is seen, and a directory that was moved. All else of
  * the right type and size is compared: with the bundle's bytes when its frame is unpacked, or, when it spans
  * frames, by its hash at once. What this cannot see is a writer who, while a fill is running, changes a file

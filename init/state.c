@@ -16,11 +16,13 @@
 enum {
 	STATE_VERSION = 8, /* u16 */
 	STATE_FLAGS = 10,  /* u16 */
-	STATE_NSEC = 12,   /* u32, nanoseconds of the time */
+	STATE_NSEC = 12,   /* u32, nanoseconds of STATE_SEEN */
 	STATE_BOOT = 16,   /* 36 bytes: /proc/sys/kernel/random/boot_id, or zeros */
-	STATE_TIME = 52,   /* i64, seconds since 1970 */
-	STATE_SUM = 60,    /* u64, XXH3-64 of the 60 bytes before */
-	STATE_SIZE = 68,
+	STATE_TIME = 52,   /* i64, seconds since 1970, by this machine's clock */
+	STATE_SEEN = 60,   /* i64, the same by the file system's: all that has an earlier ctime was seen */
+	STATE_NUMBER = 68, /* u64, rising from state to state */
+	STATE_SUM = 76,    /* u64, XXH3-64 of the 76 bytes before */
+	STATE_SIZE = 84,
 	STATE_SYNCED = 1, /* flag: all of the volume was on disk before this file was */
 	STATE_DONE = 2    /* flag: not a journal */
 };
@@ -118,11 +120,10 @@ static bool load_held(struct state *s, struct fault *fault)
 	memcpy(s->held_name, name, sizeof name);
 	s->synced = get16(head + STATE_FLAGS) & STATE_SYNCED;
 	s->filled = (int64_t)get64(head + STATE_TIME);
-	s->changed = st.st_ctim;
-	/* A chmod -R gives this file a new ctime, too: that says nothing of what had changed before. The
-	 * clock that wrote the head need not be the file system's. */
-	if (s->filled < INT64_MAX - 2 && s->changed.tv_sec > s->filled + 2)
-		s->changed = (struct timespec){.tv_sec = s->filled + 2};
+	s->number = get64(head + STATE_NUMBER);
+	/* Not this file's own ctime: a chmod -R gives it a new one, too. */
+	s->seen = (struct timespec){.tv_sec = (time_t)get64(head + STATE_SEEN),
+	                            .tv_nsec = (long)get32(head + STATE_NSEC)};
 	s->trusted = !s->exposed && !s->held.shared && (get16(head + STATE_FLAGS) & STATE_DONE) &&
 	             (s->synced || (memcmp(boot, unknown, sizeof unknown) != 0 &&
 	                            memcmp(boot, head + STATE_BOOT, sizeof unknown) == 0));
@@ -142,23 +143,16 @@ static bool is_first(const struct state *s)
 	return fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* When it became a state. */
-static uint64_t written(const unsigned char *head)
-{
-	return get64(head + STATE_TIME) * UINT64_C(1000000000) + get32(head + STATE_NSEC);
-}
-
-/* The same of the newest release, or 0. */
-static bool last_kept(struct state *s, uint64_t *last, struct fault *fault)
+/* The number of the newest release to S, or 0. */
+static bool last_kept(struct state *s, struct fault *fault)
 {
 	const struct names *kept = &s->releases.names;
 	unsigned char head[STATE_SIZE];
 	struct bundle b;
 	struct stat st;
 
-	*last = 0;
 	if (kept->count && open_index(s, names_get(kept, kept->count - 1).s, &b, head, &st, fault)) {
-		*last = written(head);
+		s->number = get64(head + STATE_NUMBER);
 		bundle_close(&b);
 	}
 	return fault->code == EXIT_DONE;
@@ -170,9 +164,8 @@ static bool find_held(struct state *s, struct fault *fault)
 	unsigned char head[STATE_SIZE];
 	struct bundle b;
 	struct stat st;
-	uint64_t last;
 
-	if (!last_kept(s, &last, fault))
+	if (!last_kept(s, fault))
 		return false;
 	for (uint32_t i = 0; i < s->journals.count; i++) {
 		struct text name = names_get(&s->journals, i);
@@ -181,7 +174,7 @@ static bool find_held(struct state *s, struct fault *fault)
 				return false;
 			continue;
 		}
-		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || written(head) < last) {
+		if (!(get16(head + STATE_FLAGS) & STATE_DONE) || get64(head + STATE_NUMBER) < s->number) {
 			bundle_close(&b);
 			continue;
 		}
@@ -189,7 +182,7 @@ static bool find_held(struct state *s, struct fault *fault)
 			bundle_close(&s->held);
 		s->held = b;
 		s->has_held = true;
-		last = written(head);
+		s->number = get64(head + STATE_NUMBER);
 		memcpy(s->held_name, name.s, name.len + 1);
 	}
 	return true;
@@ -209,12 +202,13 @@ bool state_load(struct state *s, struct fault *fault)
 	s->journals.count = kept;
 	if (!releases_read(&s->releases, s->dir))
 		return state_fault(s, fault, "", "read");
-	return s->has_held || s->journals.count == 0 || is_first(s) || find_held(s, fault);
+	s->first = is_first(s);
+	return s->has_held || (s->first && s->journals.count > 0) || find_held(s, fault);
 }
 
 bool state_unfinished(const struct state *s)
 {
-	return !s->has_held && s->releases.names.count == 0 && s->journals.count > 0 && is_first(s);
+	return !s->has_held && s->releases.names.count == 0 && s->journals.count > 0 && s->first;
 }
 
 bool state_past(struct state *s, const char *name, struct bundle *past, bool *found, int64_t *filled,
@@ -246,19 +240,21 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 	       fault_set(fault, EXIT_VOLUME, dest->path, "read state", "no finished fill is recorded here");
 }
 
-static void write_head(const struct state *s, unsigned char *head, unsigned flags)
+static void sum_head(unsigned char *head)
 {
-	struct timespec now;
+	put64(head + STATE_SUM, hash64(head, STATE_SUM));
+}
 
-	clock_gettime(CLOCK_REALTIME, &now);
+static void make_head(const struct state *s, unsigned char *head, unsigned flags, uint64_t number)
+{
 	memset(head, 0, STATE_SIZE);
 	memcpy(head, STATE_MAGIC, 8);
 	put16(head + STATE_VERSION, BUNDLE_VERSION);
 	put16(head + STATE_FLAGS, (uint16_t)flags);
 	memcpy(head + STATE_BOOT, s->dest->boot, sizeof s->dest->boot);
-	put64(head + STATE_TIME, (uint64_t)now.tv_sec);
-	put32(head + STATE_NSEC, (uint32_t)now.tv_nsec);
-	put64(head + STATE_SUM, hash64(head, STATE_SUM));
+	put64(head + STATE_TIME, (uint64_t)time(NULL));
+	put64(head + STATE_NUMBER, number);
+	sum_head(head);
 }
 
 static void journal_name(char *name, size_t size, const char *id)
@@ -291,6 +287,7 @@ void state_resume(struct state *s, const struct bundle *b)
 	journal_name(name, sizeof name, b->id);
 	s->journal = openat(s->dir, state_holds(s, b) ? s->held_name : name,
 	                    O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	dest_reread(s->dest, s->journal);
 	s->resumed = s->journal >= 0 && fstat(s->journal, &st) == 0 &&
 	             read_full(s->journal, head, STATE_SIZE, 0) == STATE_SIZE &&
 	             state_private(s, s->journal, &st) && is_whole(&st, head) &&
@@ -311,7 +308,7 @@ bool state_begin(struct state *s, const struct bundle *b, struct fault *fault)
 		return state_fault(s, fault, "tmp/journal", "create");
 	/* What the volume holds is to be repaired: this stands in for its state, which may not be taken over.
 	 */
-	write_head(s, head, state_holds(s, b) ? STATE_DONE : 0);
+	make_head(s, head, state_holds(s, b) ? STATE_DONE : 0, s->number);
 	if (!write_full(s->journal, head, sizeof head, 0))
 		return state_fault(s, fault, "tmp/journal", "write");
 	/* File systems may have a name on disk before the content: after a power cut an empty journal, or the
@@ -385,6 +382,19 @@ bool state_unmark(struct state *s, const char *name, struct fault *fault)
 	return drop(s, name) || state_fault(s, fault, name, "remove");
 }
 
+bool state_begin_first(struct state *s, struct fault *fault)
+{
+	s->first = true;
+	return state_mark(s, STATE_FIRST, fault);
+}
+
+bool state_end_first(struct state *s, struct fault *fault)
+{
+	bool there = s->first;
+	s->first = false;
+	return !there || state_unmark(s, STATE_FIRST, fault);
+}
+
 /* Remove the journals but NOW, and the releases that are not kept: all their names are dealt with. */
 static bool remove_pasts(struct state *s, const char *now, struct fault *fault)
 {
@@ -409,10 +419,11 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* Write HEAD to FD until that gives the file a later ctime than all that was written before: a file system's
- * clock may tick as slowly as its kernel's (10 ms at the most), and what has the state's own ctime could have
- * been changed after it. One that ticks more slowly makes the next fill compare, no more. */
-static bool write_later(int fd, const unsigned char *head)
+/* Write HEAD to FD until that gives the file a later ctime than all that was written before, and note that
+ * one: a file system's clock may tick as slowly as its kernel's (10 ms at the most), and what has the ctime
+ * that is noted could have been changed after it. One that ticks more slowly makes the next fill compare, no
+ * more. */
+static bool write_later(int fd, unsigned char *head)
 {
 	static const struct timespec pause = {.tv_nsec = 1000 * 1000};
 	struct stat first, now;
@@ -426,7 +437,10 @@ static bool write_later(int fd, const unsigned char *head)
 			break;
 		nanosleep(&pause, NULL);
 	}
-	return true;
+	put64(head + STATE_SEEN, (uint64_t)now.st_ctim.tv_sec);
+	put32(head + STATE_NSEC, (uint32_t)now.st_ctim.tv_nsec);
+	sum_head(head);
+	return write_full(fd, head, STATE_SIZE, 0);
 }
 
 bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fault *fault)
@@ -437,13 +451,13 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 	if (sync && !dest_sync(s->dest))
 		return fault_errno(fault, errno, s->dest->path, "sync");
 	journal_name(name, sizeof name, b->id);
-	write_head(s, head, STATE_DONE | (sync ? STATE_SYNCED : 0));
+	make_head(s, head, STATE_DONE | (sync ? STATE_SYNCED : 0), s->number + (s->number < UINT64_MAX));
 	bool done = write_later(s->journal, head) && (!sync || fsync(s->journal) == 0);
 	if (!close_fd(&s->journal) || !done)
 		return state_fault(s, fault, name, "write");
 	/* Before there is a state, so that none ever stands beside it. A journal that came back would claim
 	 * what others put under its names since, and one that was a state pass for the last. */
-	if (!state_unmark(s, STATE_FIRST, fault) || !remove_pasts(s, name, fault))
+	if (!state_end_first(s, fault) || !remove_pasts(s, name, fault))
 		return false;
 	if (!dest_rename(s->dir, name, s->dir, "state") || (sync && fsync(s->dir) != 0))
 		return state_fault(s, fault, "state", "write");

@@ -42,7 +42,9 @@ struct state {
 	bool trusted;       /* written in this boot, or synced to disk */
 	bool synced;
 	int64_t filled;             /* seconds since 1970 */
-	struct timespec changed;    /* the state file's ctime: what changed before, this fill has seen */
+	uint64_t number;            /* of what is held; the next state has the next one */
+	struct timespec seen;       /* what has an earlier ctime, the fill that wrote the state has seen */
+	bool first;                 /* the mark of that name is there */
 	struct names journals;      /* their names */
 	struct releases releases;   /* none kept, until releases_choose says so */
 	bool keep_held;             /* what is held becomes a kept release when state_drop sets it aside */
@@ -95,6 +97,11 @@ bool state_drop(struct state *state, const struct bundle *bundle, struct fault *
 bool state_commit(struct state *state, const struct bundle *bundle, bool sync, struct fault *fault);
 /* All is well again: .decant has its mode back, if others could write to it. state_commit does it. */
 bool state_heal(struct state *state, struct fault *fault);
+
+/* From before the first journal of a volume that holds nothing, until it holds a bundle: STATE_FIRST is
+ * there. It must not be beside the journals of another fill, which has found something. */
+bool state_begin_first(struct state *state, struct fault *fault);
+bool state_end_first(struct state *state, struct fault *fault);
 
 /* Make the empty file NAME in .decant if it is not there; remove it, if it is, or what else has its name. */
 bool state_mark(struct state *state, const char *name, struct fault *fault);

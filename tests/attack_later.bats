@@ -50,8 +50,8 @@ make_twofaced() {
 	exec 8>pipe
 	head -c -1 one.tar.zst >&8
 	sleep 1
-	tail -c +18 bad | head -c "$(($(stat -c %s v/.decant/state) - 68))" |
-		dd of=v/.decant/state bs=68 seek=1 conv=notrunc status=none
+	tail -c +18 bad | head -c "$(($(stat -c %s v/.decant/state) - 84))" |
+		dd of=v/.decant/state bs=84 seek=1 conv=notrunc status=none
 	tail -c 1 one.tar.zst >&8
 	exec 8>&-
 	status=0

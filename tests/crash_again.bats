@@ -108,3 +108,44 @@ kubelet() {
 		verify b.b v --extra
 	done
 }
+
+@test "which release was the last does not go by clocks" {
+	releases
+	for ahead in 0 3600; do
+		find v -mindepth 1 -delete
+		fill r1.b v
+		# As by a clock that has been set back since.
+		perl -0777 -pe 'substr($_, 52, 8) = pack("q<", unpack("q<", substr($_, 52, 8)) + '$ahead')' v/.decant/state |
+			"$top/build/tests/resum" state >state
+		cat state >v/.decant/state
+		touch -d "+$ahead seconds" v/.decant/state
+		fill r2.b v --keep-releases 1
+		rm v/index.html
+		inject r2.b renameat:2 signal=KILL --keep-releases 1
+		[ $status -eq 137 ]
+		[ ! -e v/.decant/state ]
+		fill r3.b v --keep-releases 1
+		[ "$(ls v)" = $'app-2.js\napp-3.js\nindex.html' ]
+	done
+}
+
+@test "a volume is not new for good because a fill of it once began: its files stay until they are replaced" {
+	releases
+	for how in error=EIO signal=KILL; do
+		find v -mindepth 1 -delete
+		inject r1.b renameat:1 $how
+		[ $status -eq 13 ] || [ $status -eq 137 ]
+		[ -e v/.decant/first ]
+		# Then somebody else fills it, and another fill ends too soon.
+		echo "by hand" >v/index.html
+		touch -d 2020-01-01 v/index.html
+		inject r1.b renameat:2 signal=KILL
+		[ $status -eq 137 ]
+		[ "$(cat v/index.html)" = 'by hand' ]
+		run -10 bash -c 'head -c -10 r1.b | "$0" fill --threads 1 --dest v -' "$decant"
+		[ "$(cat v/index.html)" = 'by hand' ]
+		fill r1.b v
+		verify r1.b v --extra
+		[ ! -e v/.decant/first ]
+	done
+}

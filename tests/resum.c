@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 	static unsigned char bytes[1 << 24];
 	size_t size = fread(bytes, 1, sizeof bytes, stdin);
 	int is_state = argc == 2 && strcmp(argv[1], "state") == 0;
-	size_t at = is_state ? 0 : 17, head = is_state ? 60 : 80;
+	size_t at = is_state ? 0 : 17, head = is_state ? 76 : 80;
 
 	if (argc != 2 || size < at + head + 8 || size == sizeof bytes)
 		return 2;

@@ -189,7 +189,7 @@ flushes() { # N [OPTION...]
 	[ "$(flushes 4)" = 'switch remove' ]
 	# What is there already may not be on disk yet, neither the tree nor the link.
 	[ "$(flushes 4 --sync)" = 'sync sync' ]
-	[ "$(flushes 4 --sync)" = sync ]
+	[ "$(flushes 4 --sync)" = 'sync sync' ]
 }
 
 # ---- readers ------------------------------------------------------------------------------------

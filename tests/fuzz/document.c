@@ -253,7 +253,7 @@ struct bytes doc_write(const struct doc *d, const struct seal *how)
 	size_t head_size = d->is_state ? (size_t)STATE_HEAD : (size_t)LEAD_TOTAL;
 	memcpy(head, d->head, sizeof head);
 	if (d->is_state)
-		put64(head + 60, hash64(head, 60));
+		put64(head + 76, hash64(head, 76));
 	else
 		put32(head + LEAD_SIZE, (uint32_t)(HEADER_SIZE + p->catalog.n + p->blocks));
 	uint64_t data = d->is_state ? 0 : p->data;

@@ -8,7 +8,7 @@
 #include "arena.h"
 #include "format.h"
 
-enum { STATE_HEAD = 68, DOC_FRAMES = 256, DOC_PLAIN = 1 << 20 };
+enum { STATE_HEAD = 84, DOC_FRAMES = 256, DOC_PLAIN = 1 << 20 };
 
 /* A bundle, or a state file, which has a head of its own and no frames. */
 struct doc {

@@ -30,8 +30,8 @@ static uint8_t *refresh(const uint8_t *data, size_t size)
 	uint8_t *state = arena_copy(data, size);
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 
-	if (size >= STATE_HEAD && get64(state + 60) == hash64(state, 60) && read(fd, state + 16, 36) == 36)
-		put64(state + 60, hash64(state, 60));
+	if (size >= STATE_HEAD && get64(state + 76) == hash64(state, 76) && read(fd, state + 16, 36) == 36)
+		put64(state + 76, hash64(state, 76));
 	close(fd);
 	return state;
 }
