@@ -148,18 +148,24 @@ static void act(const struct spot *s, uint8_t what)
 	}
 }
 
-/* In .decant, where only the owner can be. */
+/* In .decant, where only the owner can be, and in its tmp, if that is no link by now. */
 static void act_on_state(struct spot *s, uint8_t what)
 {
-	static const char *const names[] = {"state", "lock",        "tmp",        "journal-0",
-	                                    "tmp/0", "tmp/trash-0", "tmp/journal"};
+	static const char *const names[] = {"state", "lock", "tmp", "journal-0", "0", "trash-0", "journal"};
+	static const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	unsigned which = s->how % 7;
 	char other[300];
-	int decant = openat(volume_fd, ".decant", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int decant = openat(volume_fd, ".decant", flags);
 
+	if (decant >= 0 && which > 3) {
+		int tmp = openat(decant, "tmp", flags);
+		close(decant);
+		decant = tmp;
+	}
 	if (decant < 0)
 		return;
 	s->dir = decant;
-	snprintf(s->name, sizeof s->name, "%s", names[s->how % 7]);
+	snprintf(s->name, sizeof s->name, "%s", names[which]);
 	snprintf(other, sizeof other, "journal-%u", s->how);
 	if (what % 3 == 0 && s->how % 7 != 1)
 		(void)!renameat(decant, s->name, decant, other);
