@@ -42,9 +42,8 @@ static int compare_at(const void *a, const void *b, void *bytes)
 	return strcmp(x, y); /* unsigned bytes, a prefix first: the order of name_compare */
 }
 
-static bool read_most(int dir, struct names *list, uint32_t most, bool ids)
+bool names_each(int dir, names_visit *visit, void *context)
 {
-	memset(list, 0, sizeof *list);
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
 	if (!stream) {
@@ -54,23 +53,44 @@ static bool read_most(int dir, struct names *list, uint32_t most, bool ids)
 		return false;
 	}
 	int error = 0;
-	while (list->count < most && !error) {
+	for (bool more = true; more;) {
 		errno = 0;
 		struct dirent *item = readdir(stream);
-		if (!item) {
-			error = errno;
+		if (!item || strlen(item->d_name) > NAME_LEN_MAX) { /* FUSE and vfat have such */
+			error = item ? ENAMETOOLONG : errno;
 			break;
 		}
-		if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0 ||
-		    (ids && !id_valid(item->d_name)))
-			continue;
-		if (strlen(item->d_name) > NAME_LEN_MAX) /* FUSE and vfat have such */
-			error = ENAMETOOLONG;
-		else if (!names_add(list, item->d_name))
-			error = ENOMEM;
+		if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+			more = visit(context, item->d_name);
 	}
 	closedir(stream);
-	if (error) {
+	errno = error;
+	return error == 0;
+}
+
+struct reading {
+	struct names *list;
+	uint32_t most;
+	bool ids, failed;
+};
+
+static bool read_one(void *context, const char *name)
+{
+	struct reading *r = context;
+
+	if (r->list->count == r->most)
+		return false;
+	r->failed = (!r->ids || id_valid(name)) && !names_add(r->list, name);
+	return !r->failed;
+}
+
+static bool read_most(int dir, struct names *list, uint32_t most, bool ids)
+{
+	struct reading r = {list, most, ids, false};
+
+	memset(list, 0, sizeof *list);
+	if (!names_each(dir, read_one, &r) || r.failed) {
+		int error = r.failed ? ENOMEM : errno;
 		names_free(list);
 		errno = error;
 		return false;

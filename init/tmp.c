@@ -11,7 +11,7 @@
 #include "state.h"
 #include "stop.h"
 
-enum { ROUNDS_MAX = 100000, TRIES_MAX = 1000000, PIECES_MAX = 128 };
+enum { TRIES_MAX = 1000000, PURGE_MAX = 1 << 19 };
 
 bool state_discard(struct state *s, int dir, const char *name)
 {
@@ -53,84 +53,107 @@ static void seize(const struct state *s, int dir, const char *name)
  * above it, and harms nobody; nor does one that somebody has open, and keeps adding to. */
 static bool stays(int error)
 {
-	return error == EBUSY || error == EACCES || error == EPERM || error == ENOTEMPTY || error == EEXIST;
+	return error == EBUSY || error == EXDEV || error == EACCES || error == EPERM || error == ENOTEMPTY ||
+	       error == EEXIST;
 }
 
-/* Remove some of what is in DIR: *COUNT names were tried, *LEFT of them stay. False with errno when something
- * else is wrong. */
-static bool purge_some(struct state *s, int dir, uint32_t *count, uint32_t *left)
-{
-	struct names names;
-	bool done = names_some(dir, &names);
+/* What is taken off the disk: at most PURGE_MAX names at a time, or somebody who keeps adding to them would
+ * never let it end. */
+struct purge {
+	struct state *state;
+	uint32_t tried;
+	int dir;             /* where, and what came of the names there in one pass: */
+	uint32_t gone, left; /* LEFT stay */
+	int error;           /* something else is wrong */
+};
 
-	*count = done ? names.count : 0;
-	*left = 0;
-	for (uint32_t i = 0; done && i < names.count && !stop_requested(); i++) {
-		const char *inner = names_get(&names, i).s;
-		done = dest_unlink(dir, inner) || errno == ENOENT;
-		if (!done && (errno == EISDIR || errno == EPERM)) {
-			seize(s, dir, inner);
-			done = state_discard(s, dir, inner);
-		}
-		if (!done && stays(errno)) {
-			done = true;
-			++*left;
-		}
+static bool may_go_on(const struct purge *p)
+{
+	return !p->error && p->tried < PURGE_MAX && !stop_requested();
+}
+
+static bool pass(struct purge *p, int dir, names_visit *visit)
+{
+	p->dir = dir;
+	p->gone = p->left = 0;
+	return names_each(dir, visit, p);
+}
+
+static bool count(struct purge *p, bool gone)
+{
+	if (gone)
+		p->gone++;
+	else if (stays(errno))
+		p->left++;
+	else if (errno != ENOENT)
+		p->error = errno;
+	return may_go_on(p);
+}
+
+/* A name in a directory of tmp. A directory moves up to tmp, so that depth costs neither stack nor
+ * descriptors. */
+static bool purge_inner(void *context, const char *name)
+{
+	struct purge *p = context;
+
+	p->tried++;
+	bool gone = dest_unlink(p->dir, name);
+	if (!gone && (errno == EISDIR || errno == EPERM)) {
+		seize(p->state, p->dir, name);
+		gone = state_discard(p->state, p->dir, name);
 	}
-	int error = errno;
-	names_free(&names);
-	errno = error;
-	return done;
+	return count(p, gone);
 }
 
-/* Remove directory NAME of tmp; directories in it move up to tmp, so that depth costs neither stack nor
- * descriptors. False with EBUSY when what it still holds cannot be removed, or somebody keeps adding to it.
- */
-static bool purge_dir(struct state *s, const char *name, unsigned *pieces)
+/* Remove directory NAME of tmp. False with EBUSY when what it holds cannot be removed, or not now. */
+static bool purge_dir(const struct purge *outer, struct purge *inner, const char *name)
 {
-	uint32_t count = 0, left = 0;
+	struct state *s = outer->state;
+
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
-	bool done = dir >= 0;
-
-	do
-		done = done && purge_some(s, dir, &count, &left);
-	while (done && count == NAMES_SOME && left < count && ++*pieces < PIECES_MAX && !stop_requested());
-	int error = errno;
+	bool gone = false;
+	if (dir < 0)
+		return false;
+	do {
+		if (!pass(inner, dir, purge_inner))
+			inner->error = errno;
+		gone = !inner->error && !inner->left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+	} while (!gone && inner->gone && may_go_on(inner));
 	close_fd(&dir);
-	errno = done && left ? EBUSY : error;
-	return done && !left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+	errno = inner->error ? inner->error : EBUSY;
+	return gone;
+}
+
+static bool purge_outer(void *context, const char *name)
+{
+	struct purge *p = context, inner = {.state = p->state, .tried = p->tried + 1};
+	int tmp = p->state->tmp;
+
+	bool gone =
+	    dest_unlink(tmp, name) || ((errno == EISDIR || errno == EPERM) && purge_dir(p, &inner, name));
+	p->tried = inner.tried;
+	return count(p, gone);
 }
 
 bool state_purge(struct state *s, struct fault *fault)
 {
-	uint32_t before = 0;
-	unsigned pieces = 0;
+	struct purge p = {.state = s};
+	char name[32];
 
-	/* Each round takes a level off the deepest tree, until there is nothing but what stays. */
-	for (unsigned rounds = 0; rounds < ROUNDS_MAX; rounds++) {
-		struct names names;
-		uint32_t busy = 0;
-		if (!names_read(s->tmp, &names)) /* all: those that stay must hide no others */
+	do {
+		/* What moves up to tmp gets the numbers from here on. */
+		unsigned next = s->discarded;
+		if (!pass(&p, s->tmp, purge_outer))
 			return state_fault(s, fault, "tmp", "read");
-		uint32_t count = names.count;
-		for (uint32_t i = 0; i < count && stop_check(fault) && !fault->code; i++) {
-			const char *name = names_get(&names, i).s;
-			if (dest_unlink(s->tmp, name) || errno == ENOENT ||
-			    ((errno == EISDIR || errno == EPERM) && purge_dir(s, name, &pieces)))
-				continue;
-			if (stays(errno))
-				busy++;
-			else if (stop_check(fault)) /* which leaves a directory half emptied */
-				state_fault(s, fault, "tmp", "empty");
+		for (; next != s->discarded && may_go_on(&p); next++) {
+			snprintf(name, sizeof name, "trash-%u", next);
+			purge_outer(&p, name);
 		}
-		names_free(&names);
-		if (count == 0 || fault->code || (count == busy && count == before))
-			return fault->code == EXIT_DONE;
-		before = count;
-	}
-	errno = EBUSY;
-	return state_fault(s, fault, "tmp", "empty");
+	} while (p.gone && may_go_on(&p));
+	/* Who is told to stop leaves a directory half emptied. */
+	errno = p.error;
+	return stop_check(fault) && (!p.error || state_fault(s, fault, "tmp", "empty"));
 }
 
 /* What was set aside in .decant itself, to tmp, as far as that can be. */

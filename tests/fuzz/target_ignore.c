@@ -199,9 +199,18 @@ static bool tidy(const char *s, size_t n, struct pattern *out)
 	return true;
 }
 
-static bool is_space(char c)
+/* How many bytes the white space (Unicode's property) at one end of S has; 0 when there is none. */
+static size_t space(const char *s, size_t n, bool at_end)
 {
-	return c && strchr(" \t\r\v\f", c);
+	for (size_t len = 1; len <= 3 && len <= n; len++) {
+		uint32_t c;
+		if (character(at_end ? s + n - len : s, len, &c) == len &&
+		    ((c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+		     (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+		     c == 0x205f || c == 0x3000))
+			return len;
+	}
+	return 0;
 }
 
 /* One line; *OUT gets no text when it says nothing. False when it is wrong. */
@@ -211,10 +220,10 @@ static bool read_line(const char *s, size_t n, struct pattern *out)
 	if (n && s[0] == '#')
 		return true;
 	for (int again = 0; again < 2; again++) {
-		while (n && is_space(s[0]))
-			s++, n--;
-		while (n && is_space(s[n - 1]))
-			n--;
+		for (size_t len; (len = space(s, n, false)) > 0; n -= len)
+			s += len;
+		for (size_t len; (len = space(s, n, true)) > 0;)
+			n -= len;
 		if (again || !n || s[0] != '!')
 			break;
 		out->back = true;
