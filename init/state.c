@@ -262,17 +262,6 @@ static void journal_name(char *name, size_t size, const char *id)
 	snprintf(name, size, "%s%s", journal_prefix, id);
 }
 
-bool state_switched(const struct state *s, bool *is, struct fault *fault)
-{
-	struct stat st, dir;
-	bool there = fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
-
-	/* Somebody else may have made it while he could. */
-	*is = there && fstat(s->dir, &dir) == 0 && S_ISREG(st.st_mode) &&
-	      (st.st_uid == dir.st_uid || st.st_uid == 0);
-	return there || errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
-}
-
 bool state_holds(const struct state *s, const struct bundle *b)
 {
 	return s->has_held && strcmp(b->id, s->held.id) == 0;
@@ -326,13 +315,6 @@ static bool move_over(struct state *s, int from_dir, const char *from, const cha
 	        dest_rename(from_dir, from, s->dir, name));
 }
 
-/* Remove FILE of .decant, or what somebody made of that name. */
-static bool drop(struct state *s, const char *name)
-{
-	return dest_unlink(s->dir, name) || errno == ENOENT ||
-	       (errno == EISDIR && state_discard(s, s->dir, name));
-}
-
 bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 {
 	char name[64];
@@ -354,45 +336,12 @@ bool state_drop(struct state *s, const struct bundle *b, struct fault *fault)
 		if (!move_over(s, s->dir, s->held_name, name))
 			return state_fault(s, fault, name, "create");
 	}
-	if (!drop(s, "state"))
-		return state_fault(s, fault, "state", "drop");
+	if (!state_unmark(s, "state", fault))
+		return false;
 	/* A state that is on disk must be off it before a change of the tree can be on it. */
 	if (s->has_held && s->synced && fsync(s->dir) != 0)
 		return state_fault(s, fault, "", "sync");
 	return true;
-}
-
-bool state_mark(struct state *s, const char *name, struct fault *fault)
-{
-	struct stat st;
-	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0 && errno == EEXIST) {
-		if (fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-			return true;
-		/* Somebody planted something else. */
-		if (state_discard(s, s->dir, name))
-			fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	}
-	return (fd >= 0 && close_fd(&fd)) || state_fault(s, fault, name, "create");
-}
-
-bool state_unmark(struct state *s, const char *name, struct fault *fault)
-{
-	return drop(s, name) || state_fault(s, fault, name, "remove");
-}
-
-bool state_begin_first(struct state *s, struct fault *fault)
-{
-	s->first = true;
-	return state_mark(s, STATE_FIRST, fault);
-}
-
-bool state_end_first(struct state *s, struct fault *fault)
-{
-	bool there = s->first;
-	s->first = false;
-	return !there || state_unmark(s, STATE_FIRST, fault);
 }
 
 /* Remove the journals but NOW, and the releases that are not kept: all their names are dealt with. */

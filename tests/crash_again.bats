@@ -20,13 +20,6 @@ releases() {
 	done
 }
 
-# As the kubelet does for fsGroup: SetVolumeOwnership of kubernetes/pkg/volume.
-kubelet() {
-	chgrp -R -h 7777 v
-	find v -type d -exec chmod ug+rwx,g+s {} +
-	find v -type f -exec chmod ug+rw {} +
-}
-
 @test "a repair that ends in the middle forgets no release where a kubelet has opened its state, either" {
 	releases
 	chgrp 7777 v

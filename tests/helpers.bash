@@ -89,6 +89,13 @@ summary() { # WORD
 	sed -n "s/.*: bundle .*[ ,]\([0-9]*\) $1\(,.*\)\{0,1\}$/\1/p" log
 }
 
+# As the kubelet does for fsGroup: SetVolumeOwnership of kubernetes/pkg/volume. Of volume v.
+kubelet() {
+	chgrp -R -h 7777 v
+	find v -type d -exec chmod ug+rwx,g+s {} +
+	find v -type f -exec chmod ug+rw {} +
+}
+
 # The error is the last line of standard error, has three parts, and names OBJECT.
 says() { # LINE-PART...
 	local last=${stderr##*$'\n'} part

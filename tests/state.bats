@@ -103,13 +103,6 @@ leave_little() {
 	done
 }
 
-# As the kubelet does for fsGroup: SetVolumeOwnership of kubernetes/pkg/volume.
-kubelet() {
-	chgrp -R -h 7777 v
-	find v -type d -exec chmod ug+rwx,g+s {} +
-	find v -type f -exec chmod ug+rw {} +
-}
-
 @test "a persistent volume that a kubelet gave to a group is filled again, and its .decant closed" {
 	for user in 0 1000; do
 		rm -rf v
