@@ -31,6 +31,7 @@ static enum exit_code code_of(int errnum)
 	case ENAMETOOLONG:
 	case EMLINK:
 	case E2BIG:
+	case EINVAL: /* open(2): a name that the file system does not take */
 		return EXIT_VOLUME;
 	case ENOMEM:
 		return EXIT_INTERNAL;
@@ -47,6 +48,8 @@ static const char *reason_of(int errnum)
 		return "is a symbolic link, or was swapped for one";
 	case ERANGE:
 		return "the file system cannot hold it";
+	case EINVAL:
+		return "the file system does not take such a name or value";
 	case E2BIG:
 		return "has more extended attributes, or longer names of them, than Linux takes";
 	case EXDEV:

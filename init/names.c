@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "path.h"
@@ -42,28 +44,37 @@ static int compare_at(const void *a, const void *b, void *bytes)
 	return strcmp(x, y); /* unsigned bytes, a prefix first: the order of name_compare */
 }
 
+/* Pass the SIZE bytes of entries in BUFFER to VISIT. Returns errno, or 0; *MORE is whether to go on. */
+static int visit_all(char *buffer, size_t size, names_visit *visit, void *context, bool *more)
+{
+	for (size_t at = 0; at < size && *more;) {
+		const struct dirent *item = (const struct dirent *)(buffer + at);
+		if (strlen(item->d_name) > NAME_LEN_MAX) /* FUSE and vfat have such */
+			return ENAMETOOLONG;
+		at += item->d_reclen;
+		if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+			*more = visit(context, item->d_name);
+	}
+	return 0;
+}
+
+/* Not readdir(3): musl asks for 2 KiB at a time, which is many calls, and less than a page, of which some
+ * servers of FUSE forget the rest. What getdents64(2) fills has the layout of struct dirent. */
 bool names_each(int dir, names_visit *visit, void *context)
 {
+	_Alignas(struct dirent) char buffer[8192];
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
-	if (!stream) {
-		int error = errno;
-		close_fd(&copy);
-		errno = error;
-		return false;
+	int error = copy < 0 ? errno : 0;
+
+	for (bool more = true; more && !error;) {
+		long n = syscall(SYS_getdents64, copy, buffer, sizeof buffer);
+		if (n > 0)
+			error = visit_all(buffer, (size_t)n, visit, context, &more);
+		else if (n < 0 && errno != ENOENT) /* it was removed meanwhile */
+			error = errno;
+		more = more && n > 0;
 	}
-	int error = 0;
-	for (bool more = true; more;) {
-		errno = 0;
-		struct dirent *item = readdir(stream);
-		if (!item || strlen(item->d_name) > NAME_LEN_MAX) { /* FUSE and vfat have such */
-			error = item ? ENAMETOOLONG : errno;
-			break;
-		}
-		if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
-			more = visit(context, item->d_name);
-	}
-	closedir(stream);
+	close_fd(&copy);
 	errno = error;
 	return error == 0;
 }

@@ -197,44 +197,57 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 /* Remove directory NUMBER from its parent, which FD is open on, if it is empty. */
 static bool prune_dir(const struct pruner *p, uint32_t number, int fd, struct fault *fault)
 {
-	struct dir dir = catalog_dir(&p->past->catalog, number);
 	char name[NAME_LEN_MAX + 1];
-	struct names listed;
 
-	if (!spelling_read(p->fill->dest, fd, &listed))
-		return failed(p, dir.parent, (struct text){"", 0}, "read directory", fault);
-	bool is = spelling_is(p->fill->dest, &listed, dir.name);
-	names_free(&listed);
-	text_terminate(name, dir.name);
-	if (!is)
-		return true;
+	text_terminate(name, catalog_dir(&p->past->catalog, number).name);
 	if (dest_rmdir(fd, name))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST &&
 	         errno != EBUSY)
 		return failed(p, number, (struct text){"", 0}, "remove directory", fault);
-	return true;
+	return stop_check(fault);
 }
 
-/* Directories that nobody has any more, children first, where they are empty. */
-static bool prune_dirs(struct pruner *p, struct fault *fault)
+/* The directories in directory NUMBER, which FD is open on, that nobody has any more. */
+static bool prune_children(const struct pruner *p, uint32_t number, int fd, struct fault *fault)
 {
 	const struct catalog *c = &p->past->catalog;
+	struct names listed;
 
-	for (uint32_t i = c->head.dirs; i-- > 1;) {
-		uint32_t parent = catalog_dir(c, i).parent;
+	if (!spelling_read(p->fill->dest, fd, &listed))
+		return failed(p, number, (struct text){"", 0}, "read directory", fault);
+	for (uint32_t i = number + 1; i < c->dir_end[number] && !fault->code; i = c->dir_end[i])
+		if (!p->dir[i] && spelling_is(p->fill->dest, &listed, catalog_dir(c, i).name))
+			prune_dir(p, i, fd, fault);
+	names_free(&listed);
+	return fault->code == EXIT_DONE;
+}
+
+/* Has nobody a directory any more that is in directory NUMBER? */
+static bool loses(const struct pruner *p, uint32_t number)
+{
+	const struct catalog *c = &p->past->catalog;
+	uint32_t i = number + 1;
+
+	while (i < c->dir_end[number] && p->dir[i])
+		i = c->dir_end[i];
+	return i < c->dir_end[number];
+}
+
+/* Directories that nobody has any more, where they are empty: those below a directory before those in it. */
+static bool prune_dirs(struct pruner *p, struct fault *fault)
+{
+	for (uint32_t i = p->past->catalog.head.dirs; i-- > 0;) {
 		bool gone;
-		if (p->dir[i])
+		if (!loses(p, i))
 			continue;
-		if (!stop_check(fault))
-			return false;
-		unlock_dir(p, parent);
-		int fd = open_dir(p, parent, &gone);
+		unlock_dir(p, i);
+		int fd = open_dir(p, i, &gone);
 		if (gone)
 			continue;
 		if (fd < 0)
-			return failed(p, parent, (struct text){"", 0}, "open", fault);
-		bool done = prune_dir(p, i, fd, fault);
+			return failed(p, i, (struct text){"", 0}, "open", fault);
+		bool done = prune_children(p, i, fd, fault);
 		close_fd(&fd);
 		if (!done)
 			return false;

@@ -111,6 +111,48 @@ refused_for_case() { # BUNDLE [OPTION...]
 	done
 }
 
+@test "a volume that ignores case: directories that a new release lacks go, and each of their parents is listed once" {
+	mount_caseless v
+	small_tree one
+	mkdir -p one/css/of/{1..300}/deep
+	pack one one.tar.zst
+	small_tree two
+	pack two two.tar.zst
+	fill one.tar.zst v
+	run -0 strace -f -qq -o trace -e trace=getdents64 "$decant" fill --dest v two.tar.zst
+	verify two.tar.zst v --extra
+	[[ ! -e v/css/of ]]
+	[[ $(wc -l <trace) -lt 1500 ]]
+}
+
+@test "a name that the file system does not take is named, and the release before comes back" {
+	mount_ntfs v permissions,windows_names
+	small_tree one
+	pack one one.tar.zst
+	cp -a one two
+	echo new >two/css/read:me
+	mkdir two/js:
+	pack two two.tar.zst
+	fill one.tar.zst v
+	run -11 --separate-stderr "$decant" fill --dest v two.tar.zst
+	says v/ "the file system does not take such a name"
+	[[ $(grep -c '^decant: ' <<<"$stderr") -eq 1 ]]
+	fill one.tar.zst v --prune all
+	verify one.tar.zst v --extra
+}
+
+@test "directories of many names are listed whole where a server of FUSE forgets what it is not asked for at once" {
+	mount_caseless v
+	small_tree one
+	pack one one.tar.zst
+	fill one.tar.zst v
+	touch v/css/{1..300}
+	run -16 --separate-stderr "$decant" verify --dest v --extra one.tar.zst
+	[[ $(grep -c '^extra: css/' <<<"$output") -eq 300 ]]
+	fill one.tar.zst v --prune all
+	[[ ! -e v/css/1 && ! -e v/css/300 ]]
+}
+
 @test "a volume that ignores case is told from others by verify where .decant is not there, too" {
 	mount_caseless v
 	small_tree one
