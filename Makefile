@@ -50,13 +50,17 @@ else
 # Most of decant waits for system calls, so small beats fast; hashing reads every byte.
 cflags += -Os -fPIE -fomit-frame-pointer -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
-$(OBJ)/hash.o: private cflags += -O2
+# What gcc moves out of loops and saves around calls makes that code larger by 400 bytes.
+cflags += $(if $(findstring clang,$(CC)),,-fno-tree-loop-im -fno-caller-saves)
+$(OBJ)/hash.o: private cflags += -O2 $(if $(findstring clang,$(CC)),,-ftree-loop-im -fcaller-saves)
 # static-pie: nothing to load, and still at a random address.
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
 # Code and constants share pages: 8 KiB less. Nobody unwinds.
 ldflags += -Wl,-z,noseparate-code -Wl,--no-eh-frame-hdr
 # A program below 1 MiB reaches all of itself by one instruction.
 cflags += $(if $(filter aarch64,$(ARCH)),-mcmodel=tiny)
+# Atomics where they are used, not by libgcc, which would look for the processor's own first.
+cflags += $(if $(filter aarch64,$(ARCH)),-mno-outline-atomics)
 # gcc has this on against an erratum of Cortex-A53; below 1 MiB it needs no veneers, and the page they come in.
 ldflags += $(if $(filter aarch64,$(ARCH)),-Wl$(comma)--fix-cortex-a53-843419=adr)
 endif

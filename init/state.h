@@ -79,7 +79,8 @@ bool state_peek(struct state *state, const struct dest *dest, struct fault *faul
 /* Is this the .decant of a directory of trees (switch.h), which has no state of its own? *IS tells. */
 bool state_switched(const struct state *state, bool *is, struct fault *fault);
 
-/* Before anything is planned or made: make tmp, and empty it. What a killed fill left there takes room. */
+/* Before anything is planned or made: make tmp, and empty it. What a killed fill left there takes room, and
+ * has names that this one needs. */
 bool state_clear(struct state *state, struct fault *fault);
 /* Does the volume hold BUNDLE, by its state? */
 bool state_holds(const struct state *state, const struct bundle *bundle);
@@ -121,7 +122,8 @@ bool state_fault(const struct state *state, struct fault *fault, const char *nam
 
 /* Move NAME of DIR, whatever it is, to tmp under a name of its own; a directory goes with all it holds. */
 bool state_discard(struct state *state, int dir, const char *name);
-/* Remove what is in tmp, however deep it is; not for ever, when somebody keeps adding to it. */
+/* Remove what is in tmp, however deep it is; not for ever, when somebody keeps adding to it. What cannot be
+ * removed stays, and is no fault: false is for a signal alone. */
 bool state_purge(struct state *state, struct fault *fault);
 
 #endif

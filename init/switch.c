@@ -23,6 +23,7 @@ struct switcher {
 	struct state state;
 	const char *now;      /* the id of the tree that is being filled */
 	char before[ID_SIZE]; /* what `current` led to when the fill began; read_led */
+	const char *record;   /* NOW, in the newest record, if that is of this tree; or NULL */
 };
 
 /* The id that `current` leads to, to ID: "" when there is no such link, "/" when it leads elsewhere. */
@@ -107,7 +108,7 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 {
 	struct fill f = {.options = w->options, .log = w->log, .dest = tree};
 	struct names names = {0};
-	if (state_lock(&f.state, tree, w->options->lock_timeout, fault))
+	if (state_lock(&f.state, tree, 0, fault)) /* one that is being filled can go another time */
 		dest_look(tree);
 	bool done = !fault->code && state_load(&f.state, fault) && state_clear(&f.state, fault) &&
 	            state_drop(&f.state, NULL, fault) && prune_managed(&f, fault) &&
@@ -211,7 +212,7 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 
 	for (uint32_t i = 0; i < s->releases.names.count; i++) {
 		const char *id = releases_id(&s->releases, i), *name = names_get(&s->releases.names, i).s;
-		if (s->releases.kept[i])
+		if (s->releases.kept[i] || (id && id == w->record))
 			continue;
 		bool stay = !id || stays(w, id);
 		if (!stay) /* From here on it counts as unfinished. */
@@ -226,11 +227,24 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 	return id_valid(w->before) || remove_unfinished(w, fault); /* make_room left them */
 }
 
+/* The journal of the tree becomes its record. */
+static bool record(struct switcher *w, struct fault *fault)
+{
+	char name[RELEASE_NAME_SIZE], journal[JOURNAL_LEN + ID_SIZE];
+	struct state *s = &w->state;
+
+	journal_of(journal, w->now);
+	releases_next(&s->releases, w->now, name);
+	/* At the last number there may be one of that name. */
+	return state_unmark(s, name, fault) &&
+	       (dest_rename(s->dir, journal, s->dir, name) || state_fault(s, fault, name, "create"));
+}
+
 /* Lead `current` to the tree that is now complete, and put that on record, by which it stays later on. */
 static bool flip(struct switcher *w, struct fault *fault)
 {
-	char name[RELEASE_NAME_SIZE], journal[JOURNAL_LEN + ID_SIZE], led[ID_SIZE];
 	struct state *s = &w->state;
+	char led[ID_SIZE];
 
 	/* Once more, because somebody may have put something else in its place. */
 	if (!read_link(w->dest, led, fault))
@@ -242,13 +256,8 @@ static bool flip(struct switcher *w, struct fault *fault)
 			return fault_errno(fault, errno, w->dest->path, "switch " LINK);
 		log_note(w->log, w->dest->path, "switched");
 	}
-	journal_of(journal, w->now);
-	releases_next(&s->releases, w->now, name);
-	/* At the last number there may be one of that name. */
-	if (!state_unmark(s, name, fault))
+	if (!w->record && !record(w, fault))
 		return false;
-	if (!dest_rename(s->dir, journal, s->dir, name))
-		return state_fault(s, fault, name, "create");
 	/* Also when the link was right: who made it may have been killed before this. */
 	return !w->options->sync || dest_sync(w->dest) || fault_errno(fault, errno, w->dest->path, "sync");
 }
@@ -261,7 +270,10 @@ static bool fill_tree(struct switcher *w, struct bundle *b, unsigned workers, st
 
 	inner.keep_releases = 0;
 	journal_of(journal, w->now);
-	if (!state_mark(&w->state, journal, fault))
+	w->record = releases_newest(&w->state.releases);
+	if (w->record && strcmp(w->record, w->now) != 0)
+		w->record = NULL;
+	if (!w->record && !state_mark(&w->state, journal, fault))
 		return false;
 	if (dest_within(&tree, w->dest, w->now, true))
 		fill_volume(&inner, w->log, b, &tree, workers, fault);

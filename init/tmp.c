@@ -11,16 +11,29 @@
 #include "state.h"
 #include "stop.h"
 
-enum { TRIES_MAX = 1000000, PURGE_MAX = 1 << 19 };
+enum {
+	TRIES_MAX = 1000000,
+	PURGE_MAX = 1 << 19, /* names in directories of tmp that are tried at a time */
+	PROBES_MAX = 4096    /* kept directories that are looked into at a time */
+};
 
-bool state_discard(struct state *s, int dir, const char *name)
+#define TRASH "trash-" /* what is on its way out */
+#define KEPT "kept-"   /* a directory of which nothing could be removed */
+
+static bool begins(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* Move NAME of DIR to tmp under a name of its own, which begins with PREFIX. */
+static bool set_aside(struct state *s, int dir, const char *name, const char *prefix)
 {
 	char to[32];
 	int into = s->tmp >= 0 ? s->tmp : s->dir;
 	/* A name is taken when somebody plants it, or when a purge that did not end left it; the next one
 	 * will do. Each number is tried once. */
 	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
-		snprintf(to, sizeof to, "trash-%u", s->discarded++);
+		snprintf(to, sizeof to, "%s%u", prefix, s->discarded++);
 		if (dest_rename(dir, name, into, to))
 			return true;
 		/* A directory that may not be written to cannot get another "..". In .decant it can stay. */
@@ -32,6 +45,11 @@ bool state_discard(struct state *s, int dir, const char *name)
 			return false;
 	}
 	return false;
+}
+
+bool state_discard(struct state *s, int dir, const char *name)
+{
+	return set_aside(s, dir, name, TRASH);
 }
 
 /* Directory NAME of DIR becomes one that its owner may empty, if he is who runs this. One that may not be
@@ -50,93 +68,109 @@ static void seize(const struct state *s, int dir, const char *name)
 }
 
 /* What something is mounted on, or what this process may not remove, came here with the directory that was
- * above it, and harms nobody; nor does one that somebody has open, and keeps adding to. */
+ * above it, and harms nobody; nor does one that somebody has open, and keeps adding to. Other errors may be
+ * none later on: a disk that is full, a directory that holds all it can. */
 static bool stays(int error)
 {
 	return error == EBUSY || error == EXDEV || error == EACCES || error == EPERM || error == ENOTEMPTY ||
 	       error == EEXIST;
 }
 
-/* What is taken off the disk: at most PURGE_MAX names at a time, or somebody who keeps adding to them would
- * never let it end. */
+/* What is taken off the disk. Nothing of it is a fault: the tree does not need it, and the next fill tries
+ * again. But the work has an end: no more than PURGE_MAX names, or somebody who keeps adding to them would
+ * never let it end; and where nothing can be removed one name is tried from then on. */
 struct purge {
 	struct state *state;
-	uint32_t tried;
+	uint32_t tried, probed;
+	bool probe;          /* go on only while names can be removed */
+	bool blocked;        /* something in tmp has a name that a fill may need */
 	int dir;             /* where, and what came of the names there in one pass: */
 	uint32_t gone, left; /* LEFT stay */
-	int error;           /* something else is wrong */
+	bool later;          /* or may yet go */
 };
 
 static bool may_go_on(const struct purge *p)
 {
-	return !p->error && p->tried < PURGE_MAX && !stop_requested();
+	return p->tried < PURGE_MAX && !stop_requested();
 }
 
 static bool pass(struct purge *p, int dir, names_visit *visit)
 {
 	p->dir = dir;
 	p->gone = p->left = 0;
+	p->later = false;
 	return names_each(dir, visit, p);
 }
 
-static bool count(struct purge *p, bool gone)
+static void count(struct purge *p, bool gone)
 {
 	if (gone)
 		p->gone++;
-	else if (stays(errno))
-		p->left++;
 	else if (errno != ENOENT)
-		p->error = errno;
-	return may_go_on(p);
+		p->left++;
+	p->later |= !gone && errno != ENOENT && !stays(errno);
 }
 
 /* A name in a directory of tmp. A directory moves up to tmp, so that depth costs neither stack nor
- * descriptors. */
+ * descriptors; an empty one need not, and where there is no room for another name in tmp it could not. */
 static bool purge_inner(void *context, const char *name)
 {
 	struct purge *p = context;
 
 	p->tried++;
-	bool gone = dest_unlink(p->dir, name);
-	if (!gone && (errno == EISDIR || errno == EPERM)) {
+	bool gone =
+	    dest_unlink(p->dir, name) || ((errno == EISDIR || errno == EPERM) && dest_rmdir(p->dir, name));
+	if (!gone && (errno == ENOTEMPTY || errno == EEXIST)) {
 		seize(p->state, p->dir, name);
 		gone = state_discard(p->state, p->dir, name);
 	}
-	return count(p, gone);
+	count(p, gone);
+	return may_go_on(p) && !(p->probe && p->left && !p->gone);
 }
 
-/* Remove directory NAME of tmp. False with EBUSY when what it holds cannot be removed, or not now. */
-static bool purge_dir(const struct purge *outer, struct purge *inner, const char *name)
+/* Remove directory NAME of tmp, or keep it, when nothing that it holds can be removed. */
+static bool purge_dir(struct purge *outer, const char *name)
 {
 	struct state *s = outer->state;
+	struct purge inner = {.state = s, .tried = outer->tried + 1, .probe = begins(name, KEPT)};
 
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
-	bool gone = false;
-	if (dir < 0)
-		return false;
-	do {
-		if (!pass(inner, dir, purge_inner))
-			inner->error = errno;
-		gone = !inner->error && !inner->left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
-	} while (!gone && inner->gone && may_go_on(inner));
+	bool gone = false, more = dir >= 0;
+	while (more) {
+		bool listed = pass(&inner, dir, purge_inner);
+		gone = listed && !inner.left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
+		more = !gone && inner.gone && may_go_on(&inner);
+	}
 	close_fd(&dir);
-	errno = inner->error ? inner->error : EBUSY;
+	outer->tried = inner.tried;
+	if (!gone && !inner.gone && !inner.later && !inner.probe)
+		(void)set_aside(s, s->tmp, name, KEPT);
+	errno = EBUSY;
 	return gone;
 }
 
+/* A name in tmp. What is no directory was decant's own, and goes whatever came before it. */
 static bool purge_outer(void *context, const char *name)
 {
-	struct purge *p = context, inner = {.state = p->state, .tried = p->tried + 1};
-	int tmp = p->state->tmp;
+	struct purge *p = context;
+	struct state *s = p->state;
+	bool kept = begins(name, KEPT), gone = dest_unlink(s->tmp, name);
 
-	bool gone =
-	    dest_unlink(tmp, name) || ((errno == EISDIR || errno == EPERM) && purge_dir(p, &inner, name));
-	p->tried = inner.tried;
-	return count(p, gone);
+	if (!gone && errno != ENOENT && !kept && !begins(name, TRASH)) {
+		/* A fill may need the name. What it stood for is looked at under the other one. */
+		p->blocked |= !state_discard(s, s->tmp, name);
+		return !stop_requested();
+	}
+	if (!gone && (errno == EISDIR || errno == EPERM) && may_go_on(p) &&
+	    (!kept || p->probed++ < PROBES_MAX))
+		gone = purge_dir(p, name);
+	count(p, gone);
+	return !stop_requested();
 }
 
-bool state_purge(struct state *s, struct fault *fault)
+/* False when something in tmp may be in the way of a fill. */
+static bool purge(struct state *s)
 {
 	struct purge p = {.state = s};
 	char name[32];
@@ -144,16 +178,20 @@ bool state_purge(struct state *s, struct fault *fault)
 	do {
 		/* What moves up to tmp gets the numbers from here on. */
 		unsigned next = s->discarded;
-		if (!pass(&p, s->tmp, purge_outer))
-			return state_fault(s, fault, "tmp", "read");
+		p.blocked |= !pass(&p, s->tmp, purge_outer);
 		for (; next != s->discarded && may_go_on(&p); next++) {
-			snprintf(name, sizeof name, "trash-%u", next);
+			snprintf(name, sizeof name, TRASH "%u", next);
 			purge_outer(&p, name);
 		}
 	} while (p.gone && may_go_on(&p));
+	return !p.blocked;
+}
+
+bool state_purge(struct state *s, struct fault *fault)
+{
+	purge(s);
 	/* Who is told to stop leaves a directory half emptied. */
-	errno = p.error;
-	return stop_check(fault) && (!p.error || state_fault(s, fault, "tmp", "empty"));
+	return stop_check(fault);
 }
 
 /* What was set aside in .decant itself, to tmp, as far as that can be. */
@@ -164,24 +202,15 @@ static void gather_trash(struct state *s)
 	if (!names_some(s->dir, &names))
 		return;
 	for (uint32_t i = 0; i < names.count; i++)
-		if (strncmp(names_get(&names, i).s, "trash-", 6) == 0)
+		if (begins(names_get(&names, i).s, TRASH))
 			(void)state_discard(s, s->dir, names_get(&names, i).s);
 	names_free(&names);
 }
 
-bool state_clear(struct state *s, struct fault *fault)
+static bool open_tmp(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
-	if (s->exposed)
-		(void)dest_unlink(s->dir, STATE_DECOMPOSED);
-	/* Where it cannot be made, dest_look does without. */
-	int mark = openat(s->dir, STATE_COMPOSED, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	close_fd(&mark);
-	/* While others could write to .decant they may have filled tmp with what cannot be removed: a new one
-	 * is made, and what is in the old one gets other names there. */
-	if (s->exposed)
-		(void)state_discard(s, s->dir, "tmp");
 	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
 		return state_fault(s, fault, "tmp", "create");
 	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
@@ -193,10 +222,37 @@ bool state_clear(struct state *s, struct fault *fault)
 	}
 	if (s->tmp < 0 || fstat(s->tmp, &st) != 0)
 		return state_fault(s, fault, "tmp", "open");
-	if (s->exposed)
-		gather_trash(s);
 	/* Ours, but open to others: not any more. */
 	if (st.st_uid == geteuid() && (st.st_mode & 0777) != 0700 && fchmod(s->tmp, 0700) == 0)
 		st.st_mode &= ~(mode_t)022;
-	return state_private(s, s->tmp, &st) ? state_purge(s, fault) : state_refuse(s, fault, "/tmp");
+	return state_private(s, s->tmp, &st) || state_refuse(s, fault, "/tmp");
+}
+
+/* A new tmp; what is in the old one gets other names there. */
+static bool renew_tmp(struct state *s, struct fault *fault)
+{
+	close_fd(&s->tmp);
+	(void)state_discard(s, s->dir, "tmp");
+	if (!open_tmp(s, fault))
+		return false;
+	gather_trash(s);
+	return true;
+}
+
+bool state_clear(struct state *s, struct fault *fault)
+{
+	if (s->exposed)
+		(void)dest_unlink(s->dir, STATE_DECOMPOSED);
+	/* Where it cannot be made, dest_look does without. */
+	int mark = openat(s->dir, STATE_COMPOSED, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	close_fd(&mark);
+	/* While others could write to .decant they may have filled tmp with what cannot be removed. */
+	if (!(s->exposed ? renew_tmp(s, fault) : open_tmp(s, fault)))
+		return false;
+	if (!purge(s) && stop_check(fault)) {
+		if (!renew_tmp(s, fault))
+			return false;
+		purge(s);
+	}
+	return stop_check(fault);
 }

@@ -409,13 +409,13 @@ small() {
 	fill one.b v
 	verify one.b v --extra
 	# What was beside the mount is gone.
-	[[ $(cd v/.decant/tmp && find . -type f) == ./trash-*/disk/theirs ]]
+	[[ $(cd v/.decant/tmp && find . -type f) == ./kept-*/disk/theirs ]]
 	echo three >s/file
 	pack s two.b
 	fill two.b v
 	verify two.b v --extra
 	[[ $(find v/.decant/tmp -type f -exec cat {} +) == theirs ]]
-	umount v/.decant/tmp/trash-*/disk
+	umount v/.decant/tmp/*/disk
 	fill two.b v
 	[[ -z $(ls -A v/.decant/tmp) ]]
 }

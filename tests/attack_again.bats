@@ -119,8 +119,8 @@ gone_within() { # SECONDS PID
 	echo canary >out/conf
 	chmod 644 out/conf
 	fill "$one" v
-	mkdir -p v/.decant/tmp/x/y
-	chmod 0 v/.decant/tmp/x/y v/.decant/tmp/x
+	mkdir -p v/.decant/tmp/trash-7/y
+	chmod 0 v/.decant/tmp/trash-7/y v/.decant/tmp/trash-7
 	ln -s ../../../out/conf link
 	chmod 711 .
 	chown -R -h 1000:1000 v out link
@@ -128,8 +128,8 @@ gone_within() { # SECONDS PID
 	strace -qq -o trace -e trace=fchmodat -e inject=fchmodat:delay_enter=1000000:when=1 \
 		"${user[@]}" "$decant" fill --threads 1 --dest v - <one.b 2>err &
 	sleep 0.5
-	mv v/.decant/tmp/x aside
-	mv link v/.decant/tmp/x
+	mv v/.decant/tmp/trash-7 aside
+	mv link v/.decant/tmp/trash-7
 	wait $! || :
 	grep -q fchmodat trace
 	[[ $(stat -c %a out/conf) == 644 && $(cat out/conf) == canary ]]

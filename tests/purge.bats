@@ -53,3 +53,160 @@ deep() { # DIR DEPTH
 	[ -z "$(find v/.decant/tmp -name big)" ]
 	[ "$(find v/.decant/tmp -name f | wc -l)" -eq 5000 ]
 }
+
+# A volume of DECANT's user 1000 on an ext file system with OPTIONS, in "v".
+mount_ext() { # SIZE OPTION...
+	umount v
+	truncate -s "$1" disk.img
+	shift
+	mkfs.ext4 -q "$@" disk.img 2>log
+	mount -o loop disk.img v
+	rmdir v/lost+found
+	chown 1000:1000 v
+	chmod 777 v
+}
+
+@test "a directory of which nothing may be removed is tried once, and by one name from then on, until that goes" {
+	"${stranger[@]}" bash -c 'umask 0; mkdir v/b; chmod 1777 v/b; cd v/b; touch $(seq 20000)'
+	"${as[@]}" "$decant" fill --dest v - <b.tar.zst
+	[ "$(find v/.decant/tmp -name '[0-9]*' | wc -l)" -eq 20000 ]
+	for _ in 1 2; do
+		strace -f -qq -o trace -e trace=unlinkat,renameat "${as[@]}" "$decant" fill --dest v - <b.tar.zst
+		[ "$(wc -l <trace)" -lt 50 ]
+	done
+	chown -R 1000 v/.decant/tmp
+	"${as[@]}" "$decant" fill --dest v - <b.tar.zst
+	[ -z "$(ls v/.decant/tmp)" ]
+}
+
+@test "more names than one fill tries, which may not be removed, hide nothing that a killed fill left" {
+	local names=530000
+	[ -n "$DECANT_TEST_ALL" ] || skip "long: scripts/test --all"
+	umount v
+	truncate -s 4G disk.img
+	mkfs.xfs -q disk.img # the oldest name comes first
+	mount -o loop disk.img v
+	chown 1000:1000 v
+	chmod 777 v
+	"${stranger[@]}" env names=$names perl -e 'umask 0; mkdir "v/b"; chmod 01777, "v/b"; chdir "v/b";
+		for (1 .. $ENV{names}) { open F, ">", $_ or die; close F }'
+	"${as[@]}" "$decant" fill --dest v - <b.tar.zst
+	echo y >s/c
+	pack s c.tar.zst
+	strace -f -qq -o trace -e trace=fsync -e inject=fsync:signal=KILL:when=1 "${as[@]}" "$decant" fill --dest v - <c.tar.zst || :
+	[ -e v/.decant/tmp/journal ]
+	"${as[@]}" "$decant" fill --dest v - <c.tar.zst
+	"${as[@]}" "$decant" verify --dest v --extra - <c.tar.zst
+	[ "$(find v/.decant/tmp -type f | wc -l)" -eq $names ]
+}
+
+@test "a killed refill of more files than one fill tries to remove is made good by the next" {
+	[ -n "$DECANT_TEST_ALL" ] || skip "long: scripts/test --all"
+	umount v
+	mount_tmpfs v size=8g,nr_inodes=0
+	mkdir v/many
+	(cd v/many && perl -e 'for (0 .. 599999) { my $d = int $_ / 2000; mkdir $d; open F, ">", "$d/$_" or die; close F }')
+	pack v/many many.tar.zst
+	rm -r v/many
+	"$decant" fill --dest v b.tar.zst
+	strace -f --seccomp-bpf -qq -o trace -e trace=renameat -e inject=renameat:signal=KILL:when=1 \
+		"$decant" fill --dest v many.tar.zst || :
+	ls -f v/.decant/tmp | wc -l
+	[ "$(ls -f v/.decant/tmp | wc -l)" -gt 550000 ]
+	"$decant" fill --dest v many.tar.zst
+	"$decant" verify --dest v --extra many.tar.zst
+	[ -z "$(ls v/.decant/tmp)" ]
+}
+
+@test "names in tmp that are not a stranger's go, whatever was tried before them" {
+	"$decant" fill --dest v b.tar.zst
+	echo y >s/a
+	pack s c.tar.zst
+	mkdir v/.decant/tmp/journal v/.decant/tmp/0
+	touch v/.decant/tmp/0/x
+	# Nothing in a directory can be removed.
+	strace -f -qq -o trace -P "$PWD/v/.decant/tmp/0" -P "$PWD/v/.decant/tmp/trash-0" -P "$PWD/v/.decant/tmp/trash-1" \
+		-e inject=unlinkat:error=EPERM "$decant" fill --dest v c.tar.zst
+	"$decant" verify --dest v --extra c.tar.zst
+	"$decant" fill --dest v b.tar.zst
+	[ -z "$(ls v/.decant/tmp)" ]
+}
+
+@test "a file in tmp itself that may not be removed is in no fill's way" {
+	mount_ext 100M
+	"$decant" fill --dest v b.tar.zst
+	echo y >s/a
+	pack s c.tar.zst
+	echo x | tee v/.decant/tmp/0 >v/.decant/tmp/journal
+	chattr +i v/.decant/tmp/*
+	for bundle in c b c; do
+		"$decant" fill --dest v $bundle.tar.zst
+		"$decant" verify --dest v --extra $bundle.tar.zst
+	done
+	[ "$(find v/.decant/tmp -type f | wc -l)" -eq 2 ]
+	find v/.decant/tmp -type f -exec chattr -i {} +
+	"$decant" fill --dest v b.tar.zst
+	[ -z "$(ls v/.decant/tmp)" ]
+	umount v
+}
+
+@test "more directories give way than one directory can hold" {
+	mount_ext 200M -t ext2 -I 128 -N 150000
+	mkdir v/b
+	(cd v/b && perl -e 'for my $n (1 .. 700) { mkdir $n; for (1 .. 100) { mkdir "$n/$_"; mkdir "$n/$_/x" or die } }')
+	for _ in 1 2; do
+		"$decant" fill --dest v b.tar.zst
+		"$decant" verify --dest v --extra b.tar.zst
+	done
+	[ -z "$(ls v/.decant/tmp)" ]
+	umount v
+}
+
+@test "a disk without a free block is no reason to keep what gives way, or to fail when all is done" {
+	mount_ext 20M -m 0 -N 5000 -O ^has_journal
+	mkdir -p many/assets/d{1..1500}
+	for dir in many/assets/*; do echo x >$dir/f; done
+	pack many old.tar.zst
+	rm -r many/assets
+	ln -s elsewhere many/assets
+	pack many new.tar.zst
+	: >traces
+	for free in 1 2 4; do
+		rm -rf v/volume
+		"$decant" fill --create --dest v/volume old.tar.zst
+		# A directory takes a block.
+		mkdir -p v/disk/d{1..4}
+		for ((n = 0; n < 50; n++)); do
+			dd if=/dev/zero of=v/disk/g$n bs=4k conv=fsync 2>log || :
+			[ -s v/disk/g$n ] || break
+		done
+		for ((n = 1; n <= free; n++)); do rmdir v/disk/d$n; done
+		sync
+		strace -f -qq -o trace -e trace=renameat "$decant" fill --dest v/volume new.tar.zst
+		cat trace >>traces
+		[ -z "$(ls v/volume/.decant/tmp)" ]
+		rm -r v/disk
+		"$decant" verify --dest v/volume --extra new.tar.zst
+	done
+	grep -q ENOSPC traces
+	umount v
+}
+
+@test "no error of emptying tmp is a fault, and what is left goes with the next fill" {
+	"$decant" fill --dest v b.tar.zst
+	for error in EIO ENOKEY EMLINK ENOSPC EDQUOT ENOMEM EROFS ENAMETOOLONG; do
+		for call in unlinkat renameat getdents64 openat openat2; do
+			mkdir -p v/.decant/tmp/trash-{0,1,2}/{x,y}/z
+			touch v/.decant/tmp/trash-{0,1,2}/{f,x/f}
+			strace -f -qq -o trace -P "$PWD/v/.decant/tmp/trash-0" -P "$PWD/v/.decant/tmp/trash-1" -P "$PWD/v/.decant/tmp/trash-2" \
+				-e inject=$call:error=$error "$decant" fill --dest v b.tar.zst || {
+				echo "$error at $call" >&2
+				return 1
+			}
+			"$decant" verify --dest v --extra b.tar.zst 2>log
+		done
+	done
+	rm -rf v/.decant/tmp/*
+	"$decant" fill --dest v b.tar.zst
+	[ -z "$(ls v/.decant/tmp)" ]
+}

@@ -54,6 +54,11 @@ records() { # N...
 	done
 	find v -printf '%p %i %C@\n' | grep -v -e '/.decant' | sort | diff before -
 	holds 3 2 1
+	# Nor does it write, or need to.
+	find v -printf '%p %i %C@\n' | sort >before
+	strace -f -o trace -e trace=%file "$decant" fill --dest v --switch --keep-releases 2 "$share/r3.tar.zst"
+	refute grep -E 'O_CREAT.*O_EXCL|rename|symlink|unlink|mkdir' <(grep -v -e ' = -1 ' trace)
+	find v -printf '%p %i %C@\n' | sort | diff before -
 	to 3 --keep-releases 1
 	holds 3 2
 	to 3 --keep-releases 5
