@@ -137,8 +137,10 @@ static bool purge_dir(struct purge *outer, const char *name)
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
 	bool gone = false, more = dir >= 0;
+	inner.later = !more && !stays(errno);
 	while (more) {
 		bool listed = pass(&inner, dir, purge_inner);
+		inner.later |= !listed && !stays(errno);
 		gone = listed && !inner.left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
 		more = !gone && inner.gone && may_go_on(&inner);
 	}
