@@ -26,7 +26,7 @@ bool state_mark(struct state *s, const char *name, struct fault *fault)
 		if (fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
 			return true;
 		/* Somebody planted something else. */
-		if (state_discard(s, s->dir, name))
+		if (dest_unlink(s->dir, name) || state_discard(s, s->dir, name))
 			fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}
 	return (fd >= 0 && close_fd(&fd)) || state_fault(s, fault, name, "create");

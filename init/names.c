@@ -44,18 +44,18 @@ static int compare_at(const void *a, const void *b, void *bytes)
 	return strcmp(x, y); /* unsigned bytes, a prefix first: the order of name_compare */
 }
 
-/* Pass the SIZE bytes of entries in BUFFER to VISIT. Returns errno, or 0; *MORE is whether to go on. */
-static int visit_all(char *buffer, size_t size, names_visit *visit, void *context, bool *more)
+/* Pass the SIZE bytes of entries in BUFFER to VISIT until it returns false: then *MORE is false. *ERROR is
+ * set for names that are too long, which are left out. */
+static void visit_all(char *buffer, size_t size, names_visit *visit, void *context, bool *more, int *error)
 {
 	for (size_t at = 0; at < size && *more;) {
 		const struct dirent *item = (const struct dirent *)(buffer + at);
-		if (strlen(item->d_name) > NAME_LEN_MAX) /* FUSE and vfat have such */
-			return ENAMETOOLONG;
 		at += item->d_reclen;
-		if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+		if (strlen(item->d_name) > NAME_LEN_MAX) /* FUSE and vfat have such */
+			*error = ENAMETOOLONG;
+		else if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
 			*more = visit(context, item->d_name);
 	}
-	return 0;
 }
 
 /* Not readdir(3): musl asks for 2 KiB at a time, which is many calls, and less than a page, of which some
@@ -66,10 +66,10 @@ bool names_each(int dir, names_visit *visit, void *context)
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = copy < 0 ? errno : 0;
 
-	for (bool more = true; more && !error;) {
+	for (bool more = copy >= 0; more;) {
 		long n = syscall(SYS_getdents64, copy, buffer, sizeof buffer);
 		if (n > 0)
-			error = visit_all(buffer, (size_t)n, visit, context, &more);
+			visit_all(buffer, (size_t)n, visit, context, &more, &error);
 		else if (n < 0 && errno != ENOENT) /* it was removed meanwhile */
 			error = errno;
 		more = more && n > 0;

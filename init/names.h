@@ -26,7 +26,8 @@ void names_free(struct names *list);
 struct text names_get(const struct names *list, uint32_t i);
 
 /* Pass the names in directory DIR but "." and ".." to VISIT, in no order, until it returns false: for a
- * directory of any size. VISIT may remove them; another pass may then find what this one has passed over. */
+ * directory of any size. VISIT may remove them; another pass may then find what this one has passed over.
+ * False with errno; ENAMETOOLONG when all but those that are longer than NAME_LEN_MAX were passed. */
 typedef bool names_visit(void *context, const char *name);
 bool names_each(int dir, names_visit *visit, void *context);
 

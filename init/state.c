@@ -198,9 +198,13 @@ bool state_load(struct state *s, struct fault *fault)
 		return false;
 	if (!names_read(s->dir, &s->journals))
 		return state_fault(s, fault, "", "read");
-	for (uint32_t i = 0; i < s->journals.count; i++)
-		if (is_journal(names_get(&s->journals, i).s))
+	for (uint32_t i = 0; i < s->journals.count; i++) {
+		const char *name = names_get(&s->journals, i).s;
+		if (is_journal(name))
 			s->journals.at[kept++] = s->journals.at[i];
+		else if (state_is_trash(name))
+			(void)state_discard(s, s->dir, name);
+	}
 	s->journals.count = kept;
 	if (!releases_read(&s->releases, s->dir))
 		return state_fault(s, fault, "", "read");

@@ -58,9 +58,9 @@ void state_init(struct state *state, const struct dest *dest);
 bool state_lock(struct state *state, const struct dest *dest, unsigned timeout, struct fault *fault);
 void state_close(struct state *state);
 
-/* Read the state and the journals. What is damaged, or not ours, is left out without a word; what
- * cannot be read is a fault. Where there is no state, the last that was one stands in for it: a fill had
- * begun to repair or to replace what the volume held. Nothing that it says is trusted. */
+/* After state_clear: read the state and the journals. What is damaged, or not ours, is left out without a
+ * word; what cannot be read is a fault. Where there is no state, the last that was one stands in for it: a
+ * fill had begun to repair or to replace what the volume held. Nothing that it says is trusted. */
 bool state_load(struct state *state, struct fault *fault);
 
 /* Open the index in journal or release NAME as PAST. *FOUND is false, and PAST not open, for one that is not
@@ -122,6 +122,8 @@ bool state_fault(const struct state *state, struct fault *fault, const char *nam
 
 /* Move NAME of DIR, whatever it is, to tmp under a name of its own; a directory goes with all it holds. */
 bool state_discard(struct state *state, int dir, const char *name);
+/* Is NAME one that state_discard gives? In .decant itself it may be, when there was no tmp. */
+bool state_is_trash(const char *name);
 /* Remove what is in tmp, however deep it is; not for ever, when somebody keeps adding to it. What cannot be
  * removed stays, and is no fault: false is for a signal alone. */
 bool state_purge(struct state *state, struct fault *fault);

@@ -21,9 +21,9 @@ struct switcher {
 	const struct log *log;
 	const struct dest *dest;
 	struct state state;
-	const char *now;      /* the id of the tree that is being filled */
-	char before[ID_SIZE]; /* what `current` led to when the fill began; read_led */
-	const char *record;   /* NOW, in the newest record, if that is of this tree; or NULL */
+	const char *now;                /* the id of the tree that is being filled */
+	char before[ID_SIZE];           /* what `current` led to when the fill began; read_led */
+	char record[RELEASE_NAME_SIZE]; /* that of NOW, if it is the newest of all; or "" */
 };
 
 /* The id that `current` leads to, to ID: "" when there is no such link, "/" when it leads elsewhere. */
@@ -110,7 +110,7 @@ static bool empty_tree(struct switcher *w, struct dest *tree, bool *empty, struc
 	struct names names = {0};
 	if (state_lock(&f.state, tree, 0, fault)) /* one that is being filled can go another time */
 		dest_look(tree);
-	bool done = !fault->code && state_load(&f.state, fault) && state_clear(&f.state, fault) &&
+	bool done = !fault->code && state_clear(&f.state, fault) && state_load(&f.state, fault) &&
 	            state_drop(&f.state, NULL, fault) && prune_managed(&f, fault) &&
 	            (names_some(tree->root, &names) || fault_errno(fault, errno, tree->path, "read"));
 
@@ -212,7 +212,7 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 
 	for (uint32_t i = 0; i < s->releases.names.count; i++) {
 		const char *id = releases_id(&s->releases, i), *name = names_get(&s->releases.names, i).s;
-		if (s->releases.kept[i] || (id && id == w->record))
+		if (s->releases.kept[i] || strcmp(name, w->record) == 0)
 			continue;
 		bool stay = !id || stays(w, id);
 		if (!stay) /* From here on it counts as unfinished. */
@@ -230,14 +230,14 @@ static bool remove_old(struct switcher *w, struct fault *fault)
 /* The journal of the tree becomes its record. */
 static bool record(struct switcher *w, struct fault *fault)
 {
-	char name[RELEASE_NAME_SIZE], journal[JOURNAL_LEN + ID_SIZE];
+	char journal[JOURNAL_LEN + ID_SIZE];
 	struct state *s = &w->state;
 
 	journal_of(journal, w->now);
-	releases_next(&s->releases, w->now, name);
+	releases_next(&s->releases, w->now, w->record);
 	/* At the last number there may be one of that name. */
-	return state_unmark(s, name, fault) &&
-	       (dest_rename(s->dir, journal, s->dir, name) || state_fault(s, fault, name, "create"));
+	return state_unmark(s, w->record, fault) && (dest_rename(s->dir, journal, s->dir, w->record) ||
+	                                             state_fault(s, fault, w->record, "create"));
 }
 
 /* Lead `current` to the tree that is now complete, and put that on record, by which it stays later on. */
@@ -256,7 +256,7 @@ static bool flip(struct switcher *w, struct fault *fault)
 			return fault_errno(fault, errno, w->dest->path, "switch " LINK);
 		log_note(w->log, w->dest->path, "switched");
 	}
-	if (!w->record && !record(w, fault))
+	if (!*w->record && !record(w, fault))
 		return false;
 	/* Also when the link was right: who made it may have been killed before this. */
 	return !w->options->sync || dest_sync(w->dest) || fault_errno(fault, errno, w->dest->path, "sync");
@@ -266,14 +266,14 @@ static bool fill_tree(struct switcher *w, struct bundle *b, unsigned workers, st
 {
 	struct options inner = *w->options;
 	char journal[JOURNAL_LEN + ID_SIZE];
+	const char *newest = releases_newest(&w->state.releases);
 	struct dest tree;
 
 	inner.keep_releases = 0;
 	journal_of(journal, w->now);
-	w->record = releases_newest(&w->state.releases);
-	if (w->record && strcmp(w->record, w->now) != 0)
-		w->record = NULL;
-	if (!w->record && !state_mark(&w->state, journal, fault))
+	if (newest && strcmp(newest, w->now) == 0)
+		strcpy(w->record, newest - (RELEASE_NAME_SIZE - ID_SIZE));
+	else if (!state_mark(&w->state, journal, fault))
 		return false;
 	if (dest_within(&tree, w->dest, w->now, true))
 		fill_volume(&inner, w->log, b, &tree, workers, fault);
@@ -293,7 +293,7 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	if (!fill_allowed(o, b, fault) || !read_link(dest, w.before, fault))
 		return false;
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
-	    read_led(dest, w.before, fault) && state_load(s, fault) && state_clear(s, fault) &&
+	    read_led(dest, w.before, fault) && state_clear(s, fault) && state_load(s, fault) &&
 	    make_room(&w, fault) && fill_tree(&w, b, workers, fault) && flip(&w, fault)) {
 		releases_choose(&s->releases, o->keep_releases, w.now, NULL);
 		if (remove_old(&w, fault) && state_purge(s, fault))

@@ -14,7 +14,7 @@
 enum {
 	TRIES_MAX = 1000000,
 	PURGE_MAX = 1 << 19, /* names in directories of tmp that are tried at a time */
-	PROBES_MAX = 4096    /* kept directories that are looked into at a time */
+	PASSES_MAX = 64      /* over one directory: more find only what comes back */
 };
 
 #define TRASH "trash-" /* what is on its way out */
@@ -23,6 +23,11 @@ enum {
 static bool begins(const char *name, const char *prefix)
 {
 	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+bool state_is_trash(const char *name)
+{
+	return begins(name, TRASH);
 }
 
 /* Move NAME of DIR to tmp under a name of its own, which begins with PREFIX. */
@@ -78,15 +83,16 @@ static bool stays(int error)
 
 /* What is taken off the disk. Nothing of it is a fault: the tree does not need it, and the next fill tries
  * again. But the work has an end: no more than PURGE_MAX names, or somebody who keeps adding to them would
- * never let it end; and where nothing can be removed one name is tried from then on. */
+ * never let it end, and as many of kept directories; and no more than PASSES_MAX times: a file that somebody
+ * has open comes back under another name on some file systems. */
 struct purge {
 	struct state *state;
-	uint32_t tried, probed;
-	bool probe;          /* go on only while names can be removed */
-	bool blocked;        /* something in tmp has a name that a fill may need */
-	int dir;             /* where, and what came of the names there in one pass: */
-	uint32_t gone, left; /* LEFT stay */
-	bool later;          /* or may yet go */
+	uint32_t tried, probed; /* PROBED: of kept directories */
+	bool probe;             /* go on only while names can be removed */
+	bool blocked;           /* something in tmp has a name that a fill may need */
+	int dir;                /* where, and what came of the names there in one pass: */
+	uint32_t gone, left;    /* LEFT stay */
+	bool later;             /* or may yet go */
 };
 
 static bool may_go_on(const struct purge *p)
@@ -128,24 +134,23 @@ static bool purge_inner(void *context, const char *name)
 	return may_go_on(p) && !(p->probe && p->left && !p->gone);
 }
 
-/* Remove directory NAME of tmp, or keep it, when nothing that it holds can be removed. */
-static bool purge_dir(struct purge *outer, const char *name)
+/* Remove directory NAME of tmp, or keep it, when nothing that it holds can be removed. *TRIED goes up. */
+static bool purge_dir(struct state *s, const char *name, uint32_t *tried)
 {
-	struct state *s = outer->state;
-	struct purge inner = {.state = s, .tried = outer->tried + 1, .probe = begins(name, KEPT)};
+	struct purge inner = {.state = s, .tried = *tried + 1, .probe = begins(name, KEPT)};
 
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
-	bool gone = false, more = dir >= 0;
-	inner.later = !more && !stays(errno);
-	while (more) {
-		bool listed = pass(&inner, dir, purge_inner);
+	inner.later = dir < 0 && !stays(errno);
+	bool gone = false, more = true;
+	for (unsigned passes = 0; more && passes < PASSES_MAX; passes++) {
+		bool listed = dir < 0 || pass(&inner, dir, purge_inner);
 		inner.later |= !listed && !stays(errno);
 		gone = listed && !inner.left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
 		more = !gone && inner.gone && may_go_on(&inner);
 	}
 	close_fd(&dir);
-	outer->tried = inner.tried;
+	*tried = inner.tried;
 	if (!gone && !inner.gone && !inner.later && !inner.probe)
 		(void)set_aside(s, s->tmp, name, KEPT);
 	errno = EBUSY;
@@ -158,15 +163,15 @@ static bool purge_outer(void *context, const char *name)
 	struct purge *p = context;
 	struct state *s = p->state;
 	bool kept = begins(name, KEPT), gone = dest_unlink(s->tmp, name);
+	uint32_t *tried = kept ? &p->probed : &p->tried;
 
 	if (!gone && errno != ENOENT && !kept && !begins(name, TRASH)) {
 		/* A fill may need the name. What it stood for is looked at under the other one. */
 		p->blocked |= !state_discard(s, s->tmp, name);
 		return !stop_requested();
 	}
-	if (!gone && (errno == EISDIR || errno == EPERM) && may_go_on(p) &&
-	    (!kept || p->probed++ < PROBES_MAX))
-		gone = purge_dir(p, name);
+	if (!gone && (errno == EISDIR || errno == EPERM) && *tried < PURGE_MAX)
+		gone = purge_dir(s, name, tried);
 	count(p, gone);
 	return !stop_requested();
 }
@@ -175,6 +180,7 @@ static bool purge_outer(void *context, const char *name)
 static bool purge(struct state *s)
 {
 	struct purge p = {.state = s};
+	unsigned passes = 0;
 	char name[32];
 
 	do {
@@ -185,7 +191,7 @@ static bool purge(struct state *s)
 			snprintf(name, sizeof name, TRASH "%u", next);
 			purge_outer(&p, name);
 		}
-	} while (p.gone && may_go_on(&p));
+	} while (p.gone && may_go_on(&p) && ++passes < PASSES_MAX);
 	return !p.blocked;
 }
 
@@ -194,19 +200,6 @@ bool state_purge(struct state *s, struct fault *fault)
 	purge(s);
 	/* Who is told to stop leaves a directory half emptied. */
 	return stop_check(fault);
-}
-
-/* What was set aside in .decant itself, to tmp, as far as that can be. */
-static void gather_trash(struct state *s)
-{
-	struct names names;
-
-	if (!names_some(s->dir, &names))
-		return;
-	for (uint32_t i = 0; i < names.count; i++)
-		if (begins(names_get(&names, i).s, TRASH))
-			(void)state_discard(s, s->dir, names_get(&names, i).s);
-	names_free(&names);
 }
 
 static bool open_tmp(struct state *s, struct fault *fault)
@@ -230,14 +223,18 @@ static bool open_tmp(struct state *s, struct fault *fault)
 	return state_private(s, s->tmp, &st) || state_refuse(s, fault, "/tmp");
 }
 
-/* A new tmp; what is in the old one gets other names there. */
+/* A new tmp, and the old one in it. When this is killed state_load finds that beside the new one. */
 static bool renew_tmp(struct state *s, struct fault *fault)
 {
+	char old[32];
+
 	close_fd(&s->tmp);
-	(void)state_discard(s, s->dir, "tmp");
+	bool moved = state_discard(s, s->dir, "tmp");
+	snprintf(old, sizeof old, TRASH "%u", s->discarded - 1);
 	if (!open_tmp(s, fault))
 		return false;
-	gather_trash(s);
+	if (moved)
+		(void)state_discard(s, s->dir, old);
 	return true;
 }
 

@@ -210,3 +210,79 @@ mount_ext() { # SIZE OPTION...
 	"$decant" fill --dest v b.tar.zst
 	[ -z "$(ls v/.decant/tmp)" ]
 }
+
+@test "of any number of directories that could not be emptied those go that can be later on" {
+	"${stranger[@]}" bash -c 'umask 0; mkdir v/b; cd v/b; mkdir $(seq 6000); for n in $(seq 6000); do : >$n/f; done; chmod 1777 [0-9]*'
+	"${as[@]}" "$decant" fill --dest v - <b.tar.zst
+	[ "$(find v/.decant/tmp -mindepth 1 -maxdepth 1 | wc -l)" -eq 6000 ]
+	find v/.decant/tmp -mindepth 1 -maxdepth 1 | tail -n 1000 | xargs chown -R 1000:1000
+	"${as[@]}" "$decant" fill --dest v - <b.tar.zst
+	[ "$(find v/.decant/tmp -mindepth 1 -maxdepth 1 | wc -l)" -eq 5000 ]
+}
+
+@test "a directory that may not be read goes when it is empty" {
+	"${stranger[@]}" sh -c 'umask 0; mkdir v/b; chmod 0733 v/b'
+	"${as[@]}" "$decant" fill --dest v - <b.tar.zst
+	[ -z "$(ls v/.decant/tmp)" ]
+}
+
+@test "files that come back under another name, because somebody has them open, cost few tries" {
+	"$decant" fill --dest v b.tar.zst
+	# As libfuse does it, to see from what the call says.
+	for dir in v/.decant/tmp/trash-0 v/.decant/tmp; do
+		mkdir -p $dir
+		touch $dir/f
+		timeout 20 strace -f -qq -o trace -P "$PWD/$dir" -e inject=unlinkat:retval=0 "$decant" fill --dest v b.tar.zst
+		[ "$(grep -c 'unlinkat(.*"f"' trace)" -lt 300 ]
+		rm -r v/.decant/tmp/*
+	done
+}
+
+@test "a name that is longer than Linux has them hides no other" {
+	umount v
+	[ -c /dev/fuse ] || skip "no FUSE here"
+	truncate -s 64M ntfs.img
+	mkntfs -qF ntfs.img >log 2>&1
+	mount_ntfs() { lowntfs-3g -o permissions ntfs.img v >log 2>&1 3>&- 4>&-; } # it stays, and must not hold what bats reads
+	mount_ntfs
+	"$decant" fill --dest v b.tar.zst
+	rm v/b
+	mkdir v/b
+	umount v
+	ntfscp -q ntfs.img s/a "b/$(printf '\u4e00%.0s' {1..100})"
+	mount_ntfs
+	for name in A z $'\u4dff' $'\u9fff'; do touch "v/b/$name"{0..4}; done # listed before it and after it
+	[ "$(ls v/b | wc -c)" -gt 300 ]
+	"$decant" fill --dest v b.tar.zst
+	[[ $(cat v/b) == x ]]
+	[ -z "$(find v/.decant/tmp -mindepth 2 -name '*[0-4]' 2>/dev/null)" ]
+	umount v
+}
+
+@test "a new tmp that was not finished, and one among many names, hold what goes with the next fill" {
+	mount_ext 100M
+	"$decant" fill --dest v b.tar.zst
+	echo y >s/a
+	pack s c.tar.zst
+	head -c 3000000 /dev/zero >v/.decant/tmp/journal
+	chattr +i v/.decant/tmp/journal
+	# Killed when the old one is aside, and when the new one is there.
+	for n in 2 3; do
+		strace -f -qq -o trace -e trace=mkdirat,renameat -e inject=mkdirat:signal=KILL:when=3 \
+			"$decant" fill --dest v c.tar.zst || :
+	done
+	cat trace
+	chattr -R -i v/.decant
+	"$decant" fill --dest v c.tar.zst
+	"$decant" fill --dest v c.tar.zst
+	[ -z "$(find v/.decant -size +1M)" ]
+	chgrp 7777 v
+	chmod 2775 v
+	chgrp -R 7777 v/.decant
+	chmod -R g+w v/.decant
+	chmod g+rwxs v/.decant v/.decant/tmp
+	setpriv --reuid 2000 --regid 7777 --clear-groups bash -c 'cd v/.decant; head -c 3000000 /dev/zero >tmp/big; touch p{1..20000}'
+	"$decant" fill --dest v b.tar.zst
+	[ -z "$(find v/.decant -size +1M)" ]
+	umount v
+}

@@ -345,7 +345,7 @@ nobody() { # COMMAND...
 			[[ $user == root ]] || chown 1000 v
 			"${run[@]}" "$decant" fill --dest v - <"$one"
 			kubelet
-			[[ $plant != *first* ]] || rm -r v/css v/index.html v/old v/hard* v/none v/odd* 2>/dev/null || :
+			[[ $plant != *first* ]] || rm -rf v/*
 			(cd v/.decant && "${group[@]}" bash -c "$plant")
 			"${run[@]}" "$decant" fill --dest v - <"$two" || {
 				echo "$plant, $user" >&2

@@ -238,6 +238,29 @@ records() { # N...
 	[ "$(find v -mindepth 1 -maxdepth 1 -type d ! -name .decant | wc -l)" -le 3 ]
 }
 
+@test "the record of the last number is not taken for one of before" {
+	to 1
+	to 2
+	(cd v/.decant && for file in release-*; do mv "$file" "release-4000000000-${file##*-}"; done)
+	for n in 1 2 1 2; do
+		to $n
+		[ -e "v/.decant/release-4000000000-$(id_of $n)" ]
+	done
+	rm v/current
+	for n in 3 4 5 3 4 5; do to $n; done
+	holds 5 4
+}
+
+@test "a fifo that a group has put in a journal's place is in no fill's way" {
+	chgrp 7777 v
+	chmod 2775 v
+	to 1
+	kubelet
+	setpriv --reuid 2000 --regid 7777 --clear-groups mkfifo "v/.decant/journal-$(id_of 2)"
+	to 2
+	shows 2
+}
+
 @test "an old tree that somebody has locked is left to the next fill" {
 	for n in 1 2; do to $n; done
 	flock "v/$(id_of 1)/.decant/lock" sleep 100 3>&- 4>&- &
