@@ -231,13 +231,14 @@ void dest_close(struct dest *d)
 void dest_look(struct dest *d)
 {
 	struct stat a, b;
-	bool told = fstatat(d->root, STATE_DIR, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
-	            fstatat(d->root, STATE_DIR "/" STATE_COMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
+	int fd = dest_child(d, d->root, STATE_DIR, O_PATH);
+	bool told =
+	    fd >= 0 && fstat(fd, &a) == 0 && fstatat(fd, STATE_COMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
 	bool caseless = told && fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
 	                a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 
-	d->aliases = !told || caseless ||
-	             fstatat(d->root, STATE_DIR "/" STATE_DECOMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
+	d->aliases = !told || caseless || fstatat(fd, STATE_DECOMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
+	close_fd(&fd);
 }
 
 const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,

@@ -51,7 +51,7 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 {
 	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
 	struct timespec now, end;
-	struct stat st, found = {.st_ino = 0};
+	struct stat st, dir, found = {.st_ino = 0};
 
 	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (s->lock < 0 || fstat(s->lock, &st) != 0)
@@ -74,9 +74,10 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 		nanosleep(&pause, NULL);
 	}
 	/* What is locked must be what the next one finds: nobody has removed it, or .decant, meanwhile. */
-	if (fstatat(s->dest->root, STATE_DIR "/lock", &found, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+	if (fstat(s->lock, &st) != 0 || fstat(s->dir, &dir) != 0 ||
+	    (fstatat(s->dest->root, STATE_DIR, &found, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT))
 		return state_fault(s, fault, "lock", "stat");
-	if (found.st_ino != st.st_ino || found.st_dev != st.st_dev)
+	if (st.st_nlink != 1 || found.st_ino != dir.st_ino || found.st_dev != dir.st_dev)
 		return fault_set(fault, EXIT_VOLUME, s->dest->path, "lock",
 		                 STATE_DIR "/lock was removed meanwhile");
 	return true;

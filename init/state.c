@@ -137,6 +137,12 @@ static bool is_journal(const char *name)
 	return strncmp(name, journal_prefix, strlen(journal_prefix)) == 0;
 }
 
+/* Anybody could have put it into a .decant that was open to others. */
+static bool is_first_unfinished(const struct state *s)
+{
+	return s->first && !s->exposed && s->journals.count > 0;
+}
+
 static bool is_first(const struct state *s)
 {
 	struct stat st;
@@ -209,12 +215,12 @@ bool state_load(struct state *s, struct fault *fault)
 	if (!releases_read(&s->releases, s->dir))
 		return state_fault(s, fault, "", "read");
 	s->first = is_first(s);
-	return s->has_held || (s->first && s->journals.count > 0) || find_held(s, fault);
+	return s->has_held || is_first_unfinished(s) || find_held(s, fault);
 }
 
 bool state_unfinished(const struct state *s)
 {
-	return !s->has_held && s->releases.names.count == 0 && s->journals.count > 0 && s->first;
+	return !s->has_held && s->releases.names.count == 0 && is_first_unfinished(s);
 }
 
 bool state_past(struct state *s, const char *name, struct bundle *past, bool *found, int64_t *filled,

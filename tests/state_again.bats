@@ -39,3 +39,39 @@ change() {
 	grep -q ': unchanged: ' log
 	refute grep -q 'a.css' trace
 }
+
+@test "a mark that a group has planted makes no fill of a bad bundle remove what they could not" {
+	mkdir -p old/d new/d
+	echo old | tee old/a >old/d/b
+	echo newer | tee new/a >new/d/b
+	pack old old.tar.zst
+	pack new new.tar.zst
+	for plant in 'mv state journal-x; : >first' 'mv state journal-x; mkdir first'; do
+		rm -rf v
+		mkdir v
+		"$decant" fill --dest v old.tar.zst
+		chgrp 7777 v
+		chmod 2770 v
+		chgrp -R 7777 v/.decant
+		chmod -R g+rwX v/.decant
+		(cd v/.decant && setpriv --reuid 2000 --regid 7777 --clear-groups bash -c "$plant")
+		run -10 --separate-stderr "$decant" fill --dest v - < <(head -c $(($(stat -c %s new.tar.zst) - 20)) new.tar.zst)
+		[[ $(cat v/a v/d/b | paste -sd ,) == old,old ]]
+		"$decant" fill --dest v new.tar.zst
+		"$decant" verify --dest v --extra new.tar.zst
+		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp,é ]]
+	done
+}
+
+@test "a link in the place of .decant is not followed by verify" {
+	mkdir -p old v out
+	echo old >old/a
+	pack old old.tar.zst
+	"$decant" fill --dest v old.tar.zst
+	mv v/.decant out/there
+	ln -s ../out/there v/.decant
+	touch -r old v
+	strace -f -y -qq -o trace -e trace=%file "$decant" verify --dest v old.tar.zst
+	grep -q '/v>, ".decant"' trace
+	refute grep -E '"\.decant/|/out/' trace
+}
