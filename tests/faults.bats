@@ -61,7 +61,8 @@ done_without() { # fresh|refill ERROR LINE
 	poll\(* | write\(2\<* | fstat\(2\<*) return ;;
 	# Does the volume ignore case, or forms of Unicode? And what is found then: directories' attributes are looked at
 	# before and after.
-	newfstatat\(*'".decant'* | newfstatat\(*'".DECANT"'* | openat\(*'"\303\251"'* | flistxattr\(*) return ;;
+	openat2\(*'".decant", {flags='*'O_PATH'* | fstat\(*'/.decant>'* | newfstatat\(*'/.decant>, "'*) return ;;
+	newfstatat\(*'".DECANT"'* | openat\(*'"\303\251"'* | flistxattr\(*) return ;;
 	# Of what nothing was written to.
 	close\(*)
 		path=${line#*<} path=${path%%>*}
