@@ -149,7 +149,7 @@ static bool is_first(const struct state *s)
 	return fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The number of the newest release that can be read to S, or 0. */
+/* The number of the newest release to S, or 0. */
 static bool last_kept(struct state *s, struct fault *fault)
 {
 	const struct names *kept = &s->releases.names;
@@ -157,12 +157,10 @@ static bool last_kept(struct state *s, struct fault *fault)
 	struct bundle b;
 	struct stat st;
 
-	for (uint32_t i = kept->count; i-- > 0 && !fault->code;)
-		if (open_index(s, names_get(kept, i).s, &b, head, &st, fault)) {
-			s->number = get64(head + STATE_NUMBER);
-			bundle_close(&b);
-			break;
-		}
+	if (kept->count && open_index(s, names_get(kept, kept->count - 1).s, &b, head, &st, fault)) {
+		s->number = get64(head + STATE_NUMBER);
+		bundle_close(&b);
+	}
 	return fault->code == EXIT_DONE;
 }
 

@@ -141,11 +141,9 @@ static bool purge_dir(struct state *s, const char *name, uint32_t *tried)
 
 	seize(s, s->tmp, name);
 	int dir = dest_child(s->dest, s->tmp, name, O_RDONLY);
-	inner.later = dir < 0 && !stays(errno);
 	bool gone = false, more = true;
 	for (unsigned passes = 0; more && passes < PASSES_MAX; passes++) {
 		bool listed = dir < 0 || pass(&inner, dir, purge_inner);
-		inner.later |= !listed && !stays(errno);
 		gone = listed && !inner.left && (dest_rmdir(s->tmp, name) || errno == ENOENT);
 		more = !gone && inner.gone && may_go_on(&inner);
 	}

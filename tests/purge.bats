@@ -122,14 +122,17 @@ mount_ext() { # SIZE OPTION...
 	"$decant" fill --dest v b.tar.zst
 	echo y >s/a
 	pack s c.tar.zst
-	mkdir v/.decant/tmp/journal v/.decant/tmp/0
-	touch v/.decant/tmp/0/x
-	# Nothing in a directory can be removed.
-	strace -f -qq -o trace -P "$PWD/v/.decant/tmp/0" -P "$PWD/v/.decant/tmp/trash-0" -P "$PWD/v/.decant/tmp/trash-1" \
-		-e inject=unlinkat:error=EPERM "$decant" fill --dest v c.tar.zst
-	"$decant" verify --dest v --extra c.tar.zst
-	"$decant" fill --dest v b.tar.zst
-	[ -z "$(ls v/.decant/tmp)" ]
+	# Nothing in a directory can be removed, or not now.
+	for error in EPERM EIO; do
+		mkdir v/.decant/tmp/journal v/.decant/tmp/0
+		touch v/.decant/tmp/{journal,0}/x
+		strace -f -qq -o trace -P "$PWD/v/.decant/tmp/0" -P "$PWD/v/.decant/tmp/journal" -P "$PWD/v/.decant/tmp/trash-0" \
+			-P "$PWD/v/.decant/tmp/trash-1" -e inject=unlinkat:error=$error "$decant" fill --dest v c.tar.zst
+		grep -q INJECTED trace
+		"$decant" verify --dest v --extra c.tar.zst
+		"$decant" fill --dest v b.tar.zst
+		[ -z "$(ls v/.decant/tmp)" ]
+	done
 }
 
 @test "a file in tmp itself that may not be removed is in no fill's way" {
@@ -284,5 +287,34 @@ mount_ext() { # SIZE OPTION...
 	setpriv --reuid 2000 --regid 7777 --clear-groups bash -c 'cd v/.decant; head -c 3000000 /dev/zero >tmp/big; touch p{1..20000}'
 	"$decant" fill --dest v b.tar.zst
 	[ -z "$(find v/.decant -size +1M)" ]
+	umount v
+}
+
+@test "what a killed fill left in a tmp that a group could write to takes no room" {
+	head -c 10000000 /dev/urandom >s/big
+	pack s c.tar.zst
+	umount v
+	mount_tmpfs v size=20m
+	"$decant" fill --dest v b.tar.zst
+	head -c 12000000 /dev/zero >v/.decant/tmp/0
+	chgrp -R 7777 v/.decant
+	chmod g+rwxs v/.decant v/.decant/tmp
+	"$decant" fill --dest v c.tar.zst
+	"$decant" verify --dest v --extra c.tar.zst
+}
+
+@test "what could not be moved up for want of room goes with the next fill, beside what may not be removed" {
+	mount_ext 100M
+	"$decant" fill --dest v b.tar.zst
+	mkdir -p v/.decant/tmp/trash-0/{x,y,z}/deep
+	touch v/.decant/tmp/trash-0/{1..200}
+	chattr +i v/.decant/tmp/trash-0/{1..200}
+	strace -f -qq -o trace -P "$PWD/v/.decant/tmp/trash-0" -e inject=renameat:error=ENOSPC "$decant" fill --dest v b.tar.zst
+	[ "$(grep -c 'ENOSPC.*INJECTED' trace)" -ge 3 ]
+	[ "$(find v/.decant/tmp -name deep | wc -l)" -eq 3 ]
+	"$decant" fill --dest v b.tar.zst
+	[ -z "$(find v/.decant/tmp -name deep)" ]
+	[ "$(find v/.decant/tmp -type f | wc -l)" -eq 200 ]
+	chattr -R -i v/.decant/tmp
 	umount v
 }

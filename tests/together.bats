@@ -145,19 +145,26 @@ teardown() {
 }
 
 @test "a lock that is removed while a fill waits for it is 11: nobody fills under a lock that others do not see" {
-	fill "$one" v
-	exec 7<v/.decant/lock
-	flock 7
-	strace -f -qq -o trace -e trace=flock "$decant" fill --dest v "$two" 2>err &
-	pid=$!
-	until grep -qs flock trace; do sleep 0.05; done
-	rm v/.decant/lock
-	flock -u 7
-	status=0
-	wait "$pid" || status=$?
-	[[ $status -eq 11 ]]
-	grep -q 'lock was removed meanwhile' err
-	verify "$one" v --extra
+	for remove in 'rm v/.decant/lock' 'mv v/.decant aside' 'mv v/.decant aside2; cp -a aside2 v/.decant'; do
+		fill "$one" v
+		exec 7<v/.decant/lock
+		flock 7
+		strace -f -qq -o trace -e trace=flock "$decant" fill --dest v "$two" 2>err &
+		pid=$!
+		until grep -qs flock trace; do
+			kill -0 $pid
+			sleep 0.05
+		done
+		eval "$remove"
+		flock -u 7
+		status=0
+		wait "$pid" || status=$?
+		[[ $status -eq 11 ]]
+		grep -q 'lock was removed meanwhile' err
+		[[ $remove == rm* ]] || touch -r "$BATS_FILE_TMPDIR/one" v # it had a name moved
+		verify "$one" v --extra
+		rm trace
+	done
 }
 
 @test "a verify beside a fill needs no lock and changes nothing" {
