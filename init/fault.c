@@ -32,6 +32,7 @@ static enum exit_code code_of(int errnum)
 	case EMLINK:
 	case E2BIG:
 	case EINVAL: /* open(2): a name that the file system does not take */
+	case EILSEQ: /* the same, for how it is written */
 		return EXIT_VOLUME;
 	case ENOMEM:
 		return EXIT_INTERNAL;
@@ -49,6 +50,7 @@ static const char *reason_of(int errnum)
 	case ERANGE:
 		return "the file system cannot hold it";
 	case EINVAL:
+	case EILSEQ:
 		return "the file system does not take such a name or value";
 	case E2BIG:
 		return "has more extended attributes, or longer names of them, than Linux takes";

@@ -91,6 +91,11 @@ static bool refuse_present(void *context, uint32_t number, int fd, const char *n
 	       refuse_spelling(context, number, fd, name, fault);
 }
 
+static bool check_present(struct fill *f, struct fault *fault)
+{
+	return !f->dest->aliases || spelling_all(f->bundle, f->dest, refuse_present, f, fault);
+}
+
 /* On a volume that ignores case, say, one file may have taken another's place, or another name. */
 static bool check_spelling(struct fill *f, struct fault *fault)
 {
@@ -100,7 +105,7 @@ static bool check_spelling(struct fill *f, struct fault *fault)
 /* A volume that holds nothing yet. */
 static bool fill_fresh(struct fill *f, struct fault *fault)
 {
-	return check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
+	return check_present(f, fault) && check_space(f, fault) && state_begin(&f->state, f->bundle, fault) &&
 	       state_begin_first(&f->state, fault) && state_drop(&f->state, f->bundle, fault) &&
 	       publish_mkdirs(f, fault) && pour(f, fault) && publish_links(f, fault) &&
 	       publish_dirs(f, fault) && check_spelling(f, fault) &&
@@ -163,9 +168,7 @@ static bool refill(struct fill *f, bool *changed, struct fault *fault)
 
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
 		return fault_errno(fault, errno, f->dest->path, "statfs");
-	if (f->dest->aliases && !spelling_all(f->bundle, f->dest, refuse_present, f, fault))
-		return false;
-	if (!make_plan(f, unit, fault))
+	if (!check_present(f, fault) || !make_plan(f, unit, fault))
 		return false;
 	if (f->options->prune == PRUNE_ALL && !prune_count(f, &strangers, fault))
 		return false;

@@ -18,6 +18,7 @@ struct pruner {
 	/* For each entry, and each directory, of PAST: who else has its name? A byte, so that any number of
 	 * releases can be asked, one after another. */
 	uint8_t *entry, *dir;
+	uint8_t *spelt; /* for each directory of PAST: has the volume its path just so? */
 };
 
 static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action,
@@ -42,7 +43,19 @@ static bool group_may(const struct pruner *p, uint32_t number, int fd)
 	return may;
 }
 
-/* *GONE: what is there now, if anything, is not the release's. Neither is what is mounted there. */
+/* Does ERROR say that nothing has the name? A file system has no name that it does not take. */
+static bool is_absent(int error)
+{
+	return error == ENOENT || error == ENAMETOOLONG || error == EILSEQ || error == EINVAL;
+}
+
+/* Does ERROR say that what is there now, if anything, is not the release's directory? Neither is what is
+ * mounted there. */
+static bool is_gone(int error)
+{
+	return is_absent(error) || error == ENOTDIR || error == ELOOP || error == EXDEV;
+}
+
 static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 {
 	char path[PATH_LEN_MAX + 1];
@@ -52,7 +65,7 @@ static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 		close_fd(&fd);
 		errno = ENOENT;
 	}
-	*gone = fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV);
+	*gone = fd < 0 && is_gone(errno);
 	return fd;
 }
 
@@ -85,6 +98,45 @@ static bool mark_frame(struct pruner *p, struct lookup *other, const uint32_t *m
 		}
 	}
 	return true;
+}
+
+/* Which directories in directory NUMBER has the volume just so? */
+static bool spell_children(struct pruner *p, uint32_t number, struct fault *fault)
+{
+	const struct catalog *c = &p->past->catalog;
+	char path[PATH_LEN_MAX + 1];
+	struct names listed;
+
+	catalog_path(c, number, path);
+	int fd = dest_dir(p->fill->dest, path, O_PATH);
+	if (fd < 0 && is_gone(errno))
+		return true;
+	if (fd < 0 || !names_read(fd, &listed)) {
+		failed(p, number, (struct text){"", 0}, "read directory", fault);
+		close_fd(&fd);
+		return false;
+	}
+	for (uint32_t i = number + 1; i < c->dir_end[number]; i = c->dir_end[i])
+		p->spelt[i] = spelling_is(p->fill->dest, &listed, catalog_dir(c, i).name);
+	names_free(&listed);
+	close_fd(&fd);
+	return stop_check(fault);
+}
+
+/* On a volume that ignores case, a directory of PAST that is spelt otherwise, or is in one that is, is
+ * another's: a stranger's, the bundle's, or .decant. */
+static bool spell_dirs(struct pruner *p, struct fault *fault)
+{
+	const struct catalog *c = &p->past->catalog;
+
+	memset(p->spelt, !p->fill->dest->aliases, c->head.dirs);
+	p->spelt[0] = 1;
+	if (!p->fill->dest->aliases)
+		return true;
+	for (uint32_t i = 0; i < c->head.dirs && !fault->code; i++)
+		if (p->spelt[i] && c->dir_end[i] > i + 1)
+			spell_children(p, i, fault);
+	return fault->code == EXIT_DONE;
 }
 
 /* Mark what OTHER names, too. */
@@ -134,7 +186,7 @@ static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct tex
 	text_terminate(path, name);
 	if (dest_unlink(fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
-	else if (errno != ENOENT && errno != EISDIR && errno != EBUSY &&
+	else if (!is_absent(errno) && errno != EISDIR && errno != EBUSY &&
 	         !dest_is_dir(fd, path)) /* EPERM on some file systems */
 		return failed(p, dir, name, "remove", fault);
 	return true;
@@ -178,7 +230,7 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 		return false;
 	while (span_next(&spans, &span)) {
 		bool gone;
-		if (stays(p, &span))
+		if (stays(p, &span) || !p->spelt[span.dir])
 			continue;
 		unlock_dir(p, span.dir);
 		int fd = open_dir(p, span.dir, &gone);
@@ -202,34 +254,25 @@ static bool prune_dir(const struct pruner *p, uint32_t number, int fd, struct fa
 	text_terminate(name, catalog_dir(&p->past->catalog, number).name);
 	if (dest_rmdir(fd, name))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
-	else if (errno != ENOENT && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST &&
+	else if (!is_absent(errno) && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST &&
 	         errno != EBUSY)
 		return failed(p, number, (struct text){"", 0}, "remove directory", fault);
 	return stop_check(fault);
 }
 
-/* The directories in directory NUMBER, which FD is open on, that nobody has any more. */
-static bool prune_children(const struct pruner *p, uint32_t number, int fd, struct fault *fault)
+/* Does directory NUMBER go, if it is empty? */
+static bool goes(const struct pruner *p, uint32_t number)
 {
-	const struct catalog *c = &p->past->catalog;
-	struct names listed;
-
-	if (!spelling_read(p->fill->dest, fd, &listed))
-		return failed(p, number, (struct text){"", 0}, "read directory", fault);
-	for (uint32_t i = number + 1; i < c->dir_end[number] && !fault->code; i = c->dir_end[i])
-		if (!p->dir[i] && spelling_is(p->fill->dest, &listed, catalog_dir(c, i).name))
-			prune_dir(p, i, fd, fault);
-	names_free(&listed);
-	return fault->code == EXIT_DONE;
+	return !p->dir[number] && p->spelt[number];
 }
 
-/* Has nobody a directory any more that is in directory NUMBER? */
+/* Does a directory go that is in directory NUMBER? */
 static bool loses(const struct pruner *p, uint32_t number)
 {
 	const struct catalog *c = &p->past->catalog;
 	uint32_t i = number + 1;
 
-	while (i < c->dir_end[number] && p->dir[i])
+	while (i < c->dir_end[number] && !goes(p, i))
 		i = c->dir_end[i];
 	return i < c->dir_end[number];
 }
@@ -237,7 +280,9 @@ static bool loses(const struct pruner *p, uint32_t number)
 /* Directories that nobody has any more, where they are empty: those below a directory before those in it. */
 static bool prune_dirs(struct pruner *p, struct fault *fault)
 {
-	for (uint32_t i = p->past->catalog.head.dirs; i-- > 0;) {
+	const struct catalog *c = &p->past->catalog;
+
+	for (uint32_t i = c->head.dirs; i-- > 0;) {
 		bool gone;
 		if (!loses(p, i))
 			continue;
@@ -247,9 +292,11 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 			continue;
 		if (fd < 0)
 			return failed(p, i, (struct text){"", 0}, "open", fault);
-		bool done = prune_children(p, i, fd, fault);
+		for (uint32_t j = i + 1; j < c->dir_end[i] && !fault->code; j = c->dir_end[j])
+			if (goes(p, j))
+				prune_dir(p, j, fd, fault);
 		close_fd(&fd);
-		if (!done)
+		if (fault->code)
 			return false;
 	}
 	return true;
@@ -264,10 +311,11 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 		return true;
 	p.entry = calloc((size_t)head->entries + 1, 1);
 	p.dir = calloc(head->dirs, 1);
+	p.spelt = malloc(head->dirs);
 	reader_init(&p.reader, past);
-	if (!p.entry || !p.dir)
+	if (!p.entry || !p.dir || !p.spelt)
 		fault_set(fault, EXIT_INTERNAL, f->dest->path, "prune", "out of memory");
-	else
+	else if (spell_dirs(&p, fault))
 		mark_all(&p, fault);
 	for (uint32_t i = 0; i < head->frames && !fault->code; i++) {
 		if (stop_check(fault))
@@ -278,6 +326,7 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	reader_free(&p.reader);
 	free(p.entry);
 	free(p.dir);
+	free(p.spelt);
 	return fault->code == EXIT_DONE;
 }
 

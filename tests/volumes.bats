@@ -125,20 +125,56 @@ refused_for_case() { # BUNDLE [OPTION...]
 	[[ $(wc -l <trace) -lt 1500 ]]
 }
 
+@test "a volume that ignores case: what a refused fill spelt otherwise is not removed under another's name" {
+	mount_caseless v
+	mkdir -p one/Docs/of two/docs three
+	echo text | tee one/Docs/read one/Docs/of/read two/docs/read >three/index
+	touch -d @1000000000 one/Docs/read two/docs/read
+	for tree in one two three; do
+		pack "$tree" "$tree.tar.zst"
+	done
+	for prune in managed all none; do
+		run -11 "$decant" fill --dest v one.tar.zst
+		fill two.tar.zst v --prune "$prune"
+		verify two.tar.zst v
+		rm -rf v/* v/.decant
+	done
+	# Nor when it is now a stranger's.
+	run -11 "$decant" fill --dest v one.tar.zst
+	rm -r v/docs
+	mkdir -p v/docs/of
+	echo mine | tee v/docs/read >v/docs/of/read
+	fill three.tar.zst v
+	[[ $(cat v/docs/read v/docs/of/read) == $'mine\nmine' ]]
+}
+
 @test "a name that the file system does not take is named, and the release before comes back" {
 	mount_ntfs v permissions,windows_names
 	small_tree one
 	pack one one.tar.zst
-	cp -a one two
-	echo new >two/css/read:me
-	mkdir two/js:
-	pack two two.tar.zst
-	fill one.tar.zst v
-	run -11 --separate-stderr "$decant" fill --dest v two.tar.zst
-	says v/ "the file system does not take such a name"
-	[[ $(grep -c '^decant: ' <<<"$stderr") -eq 1 ]]
-	fill one.tar.zst v --prune all
-	verify one.tar.zst v --extra
+	for name in read:me $'caf\xe9'; do
+		for of in file first new dir; do
+			rm -rf v/* v/.decant two
+			[[ $of == first ]] || fill one.tar.zst v
+			cp -a one two
+			case $of in
+			file | first) echo new >"two/css/$name" ;;
+			new) mkdir two/new && echo new >"two/new/$name" ;;
+			dir) mkdir "two/$name" && echo new >"two/$name/file" ;;
+			esac
+			pack two two.tar.zst
+			run -11 --separate-stderr "$decant" fill --dest v two.tar.zst
+			says v/ "the file system does not take such a name"
+			[[ $(grep -c '^decant: ' <<<"$stderr") -eq 1 ]]
+			fill one.tar.zst v
+			verify one.tar.zst v --extra
+		done
+		rm -rf v/* v/.decant
+		run -11 --separate-stderr "$decant" fill --switch --dest v two.tar.zst
+		says v/ "the file system does not take such a name"
+		fill one.tar.zst v --switch
+		[[ $(ls v | wc -l) -eq 2 ]]
+	done
 }
 
 @test "directories of many names are listed whole where a server of FUSE forgets what it is not asked for at once" {
@@ -401,6 +437,7 @@ keeps_coarse_times() {
 	pack evil evil.tar.zst
 	mount_caseless v
 	run -11 "$decant" fill --dest v evil.tar.zst
+	[[ $(ls -A v/.decant) == $'lock\ntmp\né' && ! -s v/.decant/lock ]]
 	rm -rf v/* v/.decant
 	fill plain.tar.zst v
 	before=$(md5sum v/.decant/state)
