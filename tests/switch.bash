@@ -18,6 +18,8 @@ setup_file() {
 	for n in 1 2 3 4 5; do
 		release $n r$n
 		pack r$n r$n.tar.zst --revision r$n
+		describe r$n >r$n.tree
+		"$decant" info r$n.tar.zst | sed -n 's/^bundle: //p' >r$n.id
 	done
 }
 
@@ -28,7 +30,12 @@ setup() {
 }
 
 id_of() { # N
-	"$decant" info "$share/r$1.tar.zst" | sed -n 's/^bundle: //p'
+	echo "$(<"$share/r$1.id")"
+}
+
+# Is DIR the tree of release N?
+is_tree() { # N DIR
+	describe "$2" | diff -a "$share/r$1.tree" -
 }
 
 to() { # N [OPTION...]
@@ -42,7 +49,7 @@ to() { # N [OPTION...]
 shows() { # N
 	[ "$(readlink v/current)" = "$(id_of "$1")" ] || return 1
 	verify "$share/r$1.tar.zst" v --switch --extra || return 1
-	same_tree "$share/r$1" v/current/.
+	is_tree "$1" v/current/.
 }
 
 # The directory has the trees of these releases and nothing else; all are whole, and none but they has a record.
@@ -56,7 +63,7 @@ holds() { # N [OLDER...]
 	find v -mindepth 1 -maxdepth 1 -printf '%f\n' | sort >have
 	diff want have || return 1
 	for n; do
-		same_tree "$share/r$n" "v/$(id_of "$n")" || return 1
+		is_tree "$n" "v/$(id_of "$n")" || return 1
 	done
 	[ -z "$(ls -A v/.decant/tmp)" ] || return 1
 	shift

@@ -105,27 +105,27 @@ back() {
 
 @test "a first fill that is killed at any change of a name is made good by the next" {
 	prepare --
-	killed_at_each 1 '' 3 first
+	killed_at_each 2 '' 3 first
 }
 
 @test "a fill that is killed at any change of a name shows one whole tree, and the next converges" {
 	prepare 1 2 --
-	killed_at_each 1 2 3 again --sync
+	killed_at_each 4 2 3 again --sync
 }
 
 @test "a fill that keeps no release and is killed converges, too" {
 	prepare 1 2 --
-	killed_at_each 3 2 3 again_without --keep-releases 0
+	killed_at_each 5 2 3 again_without --keep-releases 0
 }
 
 @test "a fill that is killed is made good by another release" {
 	prepare 1 2 --
-	killed_at_each 3 2 3 another
+	killed_at_each 5 2 3 another
 }
 
 @test "a fill that is killed is made good by going back" {
 	prepare 1 2 --
-	killed_at_each 3 2 3 back
+	killed_at_each 5 2 3 back
 }
 
 @test "a roll back that is killed is made good, forth and back" {
@@ -133,7 +133,7 @@ back() {
 		to 3 && holds 3 "$(if [ "$led" = 1 ]; then echo 1; else echo 2; fi)"
 	}
 	prepare 1 2 --
-	killed_at_each 1 2 1 forth
+	killed_at_each 3 2 1 forth
 }
 
 @test "a removal that stopped half-way is no tree to keep, but one to go back to" {
