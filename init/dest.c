@@ -144,7 +144,7 @@ bool dest_owner_is(const struct dest *d, int fd, const struct stat *st)
 }
 
 /* The steps in which the file system keeps times, at most: by one that the kernel has set. One time in a
- * hundred this is 100 where it should be 1; metadata.c asks the file's own as well. */
+ * hundred this is 100 where it should be 1: dest_look asks another, and metadata.c the file's own. */
 static long step_of(const struct timespec *t)
 {
 	long step = 1000000000;
@@ -232,11 +232,13 @@ void dest_look(struct dest *d)
 {
 	struct stat a, b;
 	int fd = dest_child(d, d->root, STATE_DIR, O_PATH);
-	bool told =
-	    fd >= 0 && fstat(fd, &a) == 0 && fstatat(fd, STATE_COMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
+	bool there = fd >= 0 && fstat(fd, &a) == 0;
+	bool told = there && fstatat(fd, STATE_COMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
 	bool caseless = told && fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
 	                a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 
+	if (there && step_of(&a.st_ctim) < d->step)
+		d->step = step_of(&a.st_ctim);
 	d->aliases = !told || caseless || fstatat(fd, STATE_DECOMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
 	close_fd(&fd);
 }

@@ -50,8 +50,8 @@ bool dest_within(struct dest *dest, const struct dest *of, const char *name, boo
 #define STATE_COMPOSED "\xc3\xa9"
 #define STATE_DECOMPOSED "e\xcc\x81"
 
-/* Find out by .decant whether the volume ignores case, or forms of Unicode. When that is not there to tell,
- * it may. */
+/* Find out by .decant whether the volume ignores case, or forms of Unicode, and its STEP. When that is not
+ * there to tell, it may. */
 void dest_look(struct dest *dest);
 
 /* Is the root on the file system that is mounted at "/"? False also when that cannot be found out. */

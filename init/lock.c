@@ -53,7 +53,11 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 	struct timespec now, end;
 	struct stat st, dir, found = {.st_ino = 0};
 
+	/* For writing, because NFS locks no other so, flock(2); but where somebody took that right away from
+	 * all of a volume, for reading. */
 	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (s->lock < 0 && errno == EACCES)
+		s->lock = openat(s->dir, "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (s->lock < 0 || fstat(s->lock, &st) != 0)
 		return state_fault(s, fault, "lock", "open");
 	errno = ENOTDIR;
@@ -86,7 +90,12 @@ static bool take_lock(struct state *s, unsigned timeout, struct fault *fault)
 bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, struct fault *fault)
 {
 	state_init(s, dest);
-	if (!dest_mkdir(dest->root, STATE_DIR, 0700) && errno != EEXIST)
+	bool made = dest_mkdir(dest->root, STATE_DIR, 0700);
+	if (!made && errno == EACCES) {
+		dest_unlock(dest, ".");
+		made = dest_mkdir(dest->root, STATE_DIR, 0700);
+	}
+	if (!made && errno != EEXIST)
 		return state_fault(s, fault, "", "create");
 	return open_dir(s, fault) && take_lock(s, timeout, fault);
 }

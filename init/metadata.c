@@ -53,13 +53,21 @@ int dest_create(int dir, const char *name, const struct metadata *m)
 	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 }
 
+/* Both times: libfuse 2 ignores one alone, without an error. */
+static void times_of(struct timespec times[2], const struct metadata *m)
+{
+	times[0] = (struct timespec){.tv_nsec = UTIME_NOW};
+	times[1] = (struct timespec){.tv_sec = m->mtime, .tv_nsec = (long)m->nsec};
+}
+
 /* File systems clamp what they cannot hold, without an error (ext4: 1901 to 2446). Asked only for times that
- * some cannot. AT, NAME and FLAGS as for fstatat. */
-static bool keeps_time(const struct dest *d, int at, const char *name, int flags, const struct metadata *m)
+ * some cannot, or to LOOK. AT, NAME and FLAGS as for fstatat. */
+static bool keeps_time(const struct dest *d, int at, const char *name, int flags, const struct metadata *m,
+                       bool look)
 {
 	struct stat st;
 
-	if (m->mtime >= 0 && m->mtime <= INT32_MAX)
+	if (!look && m->mtime >= 0 && m->mtime <= INT32_MAX)
 		return true;
 	if (fstatat(at, name, &st, flags) != 0)
 		return false;
@@ -97,12 +105,13 @@ static bool is_owner(const struct owner *owner, const struct metadata *m)
 }
 
 /* Owner first, because a change of owner drops setid bits and capabilities; then xattrs, which the mode may
- * forbid to set; time last. LOOK: whether owner and mode came out right is not known from others. */
+ * forbid to set; time last. LOOK: whether they come out right is not known from others. */
 static bool set_metadata(const struct dest *d, int fd, const struct metadata *m, unsigned bits, bool look,
                          const char **action)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+	struct timespec times[2];
 
+	times_of(times, m);
 	*action = "set owner";
 	if ((bits & DIFFERS_OWNER) && !owned(fchown(fd, m->uid, m->gid)))
 		return false;
@@ -117,7 +126,7 @@ static bool set_metadata(const struct dest *d, int fd, const struct metadata *m,
 	*action = "set time";
 	if (!(bits & DIFFERS_TIME))
 		return true;
-	return futimens(fd, times) == 0 && keeps_time(d, fd, "", AT_EMPTY_PATH, m);
+	return futimens(fd, times) == 0 && keeps_time(d, fd, "", AT_EMPTY_PATH, m, look);
 }
 
 void habit_leave(struct habit *habit)
@@ -216,7 +225,7 @@ static bool own_link(int dir, const char *name, const struct metadata *m, struct
 bool dest_symlink(const struct dest *d, int dir, const char *name, struct text target,
                   const struct metadata *m, struct habit *habit, const char **action)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = m->mtime, .tv_nsec = (long)m->nsec}};
+	struct timespec times[2];
 	char to[PATH_LEN_MAX + 1];
 	struct stat st;
 
@@ -234,6 +243,7 @@ bool dest_symlink(const struct dest *d, int dir, const char *name, struct text t
 	if (d->owners && !is_owner(&habit->made, m) && !own_link(dir, name, m, habit))
 		return false;
 	*action = "set time";
+	times_of(times, m);
 	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       keeps_time(d, dir, name, AT_SYMLINK_NOFOLLOW, m);
+	       keeps_time(d, dir, name, AT_SYMLINK_NOFOLLOW, m, false);
 }

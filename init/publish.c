@@ -28,7 +28,8 @@ typedef bool entry_act(struct publisher *p, unsigned worker, int dir, uint32_t n
 struct publisher {
 	struct fill *fill;
 	entry_act *act;
-	unsigned types, actions; /* of the entries that it is done to: bits 1 << type, 1 << action */
+	unsigned types, actions;  /* of the entries that it is done to: bits 1 << type, 1 << action */
+	bool linked[WORKERS_MAX]; /* it has seen that two names are one file */
 	struct reader readers[WORKERS_MAX], links[WORKERS_MAX];
 };
 
@@ -205,6 +206,11 @@ static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t n
 		done = dest_link(target_dir, target, dir, name);
 	else if (done && !is_linked(target_dir, target, dir, name))
 		done = dest_link(target_dir, target, f->state.tmp, waiting) && move_in(f, waiting, dir, name);
+	/* A file system that does not say so of the first says it of none. */
+	if (done && !p->linked[worker]) {
+		p->linked[worker] = done = is_linked(target_dir, target, dir, name);
+		errno = ERANGE;
+	}
 	int error = errno;
 	close_fd(&target_dir);
 	errno = error;

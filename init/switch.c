@@ -189,7 +189,8 @@ static bool record_before(struct switcher *w, struct fault *fault)
 }
 
 /* Remove what is unfinished before another one needs the room; but nothing at all when it is not known which
- * tree readers use, because somebody removed `current`, or led it elsewhere. */
+ * tree readers use, because somebody removed `current`, or led it elsewhere. Where no tree has ever been
+ * whole they use none. */
 static bool make_room(struct switcher *w, struct fault *fault)
 {
 	struct releases *r = &w->state.releases;
@@ -198,6 +199,8 @@ static bool make_room(struct switcher *w, struct fault *fault)
 
 	if (id_valid(w->before))
 		dest_close(&tree);
+	if (!*w->before && r->names.count == 0)
+		return remove_unfinished(w, fault);
 	if (!known)
 		strcpy(w->before, "/");
 	memset(r->kept, 1, r->names.count);

@@ -204,8 +204,13 @@ static bool open_tmp(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
-	if (!dest_mkdir(s->dir, "tmp", 0700) && errno != EEXIST)
+	/* On a full disk what was tmp before has to do again. */
+	bool made = dest_mkdir(s->dir, "tmp", 0700);
+	int error = errno;
+	if (!made && error != EEXIST && !dest_rename(s->dir, TRASH "0", s->dir, "tmp")) {
+		errno = error;
 		return state_fault(s, fault, "tmp", "create");
+	}
 	s->tmp = dest_child(s->dest, s->dir, "tmp", O_RDONLY);
 	if (s->tmp < 0 && (errno == ENOTDIR || errno == ELOOP)) {
 		/* Something else was put there. */

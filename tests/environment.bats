@@ -303,6 +303,20 @@ quarter() {
 	grep -q 'v/site: filled: ' err
 }
 
+@test "a volume that its owner may not write any more is filled again, also without .decant" {
+	chmod 777 .
+	chown 1000 v
+	as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	"${as[@]}" "$decant" fill --dest v - <"$small"
+	"${as[@]}" chmod -R a-w v
+	"${as[@]}" "$decant" fill --dest v - <"$small"
+	"${as[@]}" "$decant" verify --dest v --extra - <"$small"
+	"${as[@]}" chmod -R a-w v
+	rm -rf v/.decant
+	"${as[@]}" "$decant" fill --dest v - <"$small"
+	"${as[@]}" "$decant" verify --dest v --extra - <"$small"
+}
+
 @test "a .decant that somebody has opened for reading, or closed to its owner, is as it was after the next fill" {
 	chmod 777 .
 	mkdir open

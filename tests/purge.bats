@@ -304,6 +304,24 @@ mount_ext() { # SIZE OPTION...
 	"$decant" verify --dest v --extra c.tar.zst
 }
 
+@test "on a disk without room for another directory a tmp that a group could write to is emptied all the same" {
+	umount v
+	mount_tmpfs v size=20m,nr_inodes=100
+	"$decant" fill --dest v b.tar.zst
+	for killed in '' killed; do
+		touch v/.decant/tmp/{0..9}
+		chgrp -R 7777 v/.decant
+		chmod g+rwxs v/.decant v/.decant/tmp
+		[ -z "$killed" ] || mv v/.decant/tmp v/.decant/trash-0
+		for n in {1..100}; do (: >v/more-$n) 2>said || break; done
+		refute mkdir v/dir
+		"$decant" fill --dest v b.tar.zst
+		"$decant" verify --dest v b.tar.zst
+		[ -z "$(ls v/.decant/tmp)" ]
+		rm v/more-*
+	done
+}
+
 @test "what could not be moved up for want of room goes with the next fill, beside what may not be removed" {
 	mount_ext 100M
 	"$decant" fill --dest v b.tar.zst

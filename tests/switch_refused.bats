@@ -246,6 +246,15 @@ refused() { # WORD...
 	shows 1
 	fill fits.tar.zst v --switch
 	same_tree fits v/current/.
+	# Also where no tree was ever whole.
+	rm -rf v/* v/.decant
+	cp -a fits other
+	head -c 2200000 /dev/urandom >other/file
+	pack other other.tar.zst
+	run -10 bash -c 'head -c -100 other.tar.zst | "$0" fill --switch --dest v --threads 1 -' "$decant"
+	[[ $(du -sk v | cut -f 1) -gt 1000 ]]
+	fill fits.tar.zst v --switch
+	same_tree fits v/current/.
 	# Where there is no inode left, a tree that was killed at once, and has no .decant, is in the way of no other.
 	rm -rf v/* v/.decant
 	to 1

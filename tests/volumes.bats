@@ -510,6 +510,39 @@ keeps_coarse_times() {
 	umount n
 }
 
+@test "a file system that drops times without a word is no success, and one time is never set alone" {
+	small_tree tree
+	pack tree t.tar.zst
+	run -11 --separate-stderr strace -f -qq -o trace -e trace=utimensat -e inject=utimensat:retval=0 \
+		"$decant" fill --dest v t.tar.zst
+	says v/ "set time: the file system cannot hold it"
+	rm -rf v/* v/.decant
+	strace -f -qq -o trace -e trace=utimensat "$decant" fill --dest v t.tar.zst
+	chmod -R u+x v
+	touch -d @1000000000 v/css
+	strace -f -qq -a 1 -o again -e trace=utimensat "$decant" fill --dest v t.tar.zst
+	[[ $(grep -c utimensat trace) -gt 5 && $(grep -c utimensat again) -gt 1 ]]
+	refute grep -q UTIME_OMIT trace again
+}
+
+@test "a file system that does not show two names to be one file is no success" {
+	small_tree tree
+	pack tree t.tar.zst
+	for kind in fresh refill; do
+		rm -rf v/* v/.decant
+		[[ $kind == fresh ]] || { fill t.tar.zst v && rm v/same.html; }
+		cp -a v before
+		strace -qq -o trace -e trace=newfstatat "$decant" fill --threads 1 --dest v t.tar.zst 2>log
+		rm -rf v
+		mv before v
+		# What such a one says of the name that it has just made.
+		at=$(grep -n 'newfstatat(.*"same.html"' trace | tail -n 1 | cut -d : -f 1)
+		run -11 --separate-stderr strace -qq -o trace -e trace=newfstatat \
+			-e inject=newfstatat:poke_exit=@arg3=ffffffff:when="$at" "$decant" fill --threads 1 --dest v t.tar.zst
+		says v/same.html "link: the file system cannot hold it"
+	done
+}
+
 @test "the same of what only some of the files have, after others that are right as they are made" {
 	local kind
 	mkdir n tree

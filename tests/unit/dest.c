@@ -317,6 +317,26 @@ START_TEST(a_time_that_is_cut_off_is_right_only_where_the_kernels_own_times_are)
 }
 END_TEST
 
+START_TEST(the_step_of_times_is_no_larger_than_decants_own_directory_shows)
+{
+	struct stat st;
+	struct dest d;
+	char path[256];
+
+	set_up(&d);
+	make_dir("v/.decant");
+	at(path, "v/.decant");
+	do {
+		ck_assert(chmod(path, 0700) == 0 && stat(path, &st) == 0);
+	} while (st.st_ctim.tv_nsec % 10 == 0);
+	/* As the root's time says once in a hundred times. */
+	d.step = 100;
+	dest_look(&d);
+	ck_assert_int_eq(d.step, 1);
+	tear_down(&d);
+}
+END_TEST
+
 START_TEST(a_file_is_brought_to_its_metadata)
 {
 	static const uint32_t modes[] = {0640, 04755, 02750, 0};
@@ -517,6 +537,7 @@ int main(void)
 	    files_get_their_metadata_whatever_the_directory_is_used_to,
 	    what_differs_is_told,
 	    a_time_that_is_cut_off_is_right_only_where_the_kernels_own_times_are,
+	    the_step_of_times_is_no_larger_than_decants_own_directory_shows,
 	    a_file_is_brought_to_its_metadata,
 	    a_symbolic_link_gets_its_target_owner_and_time,
 	    windows_of_zeros_become_holes,
