@@ -249,7 +249,7 @@ small_volume() { # fresh|refill OPTIONS
 
 @test "a volume that runs out of inodes, some more each time, is 12 until there are enough" {
 	for kind in fresh refill; do
-		local refused=0 inodes step=3
+		local refused=0 inodes step=2
 		[ -z "$DECANT_TEST_ALL" ] || step=1
 		for ((inodes = 3; inodes < 60; inodes += step)); do
 			mount_tmpfs v size=30M
