@@ -55,7 +55,8 @@ static const char *reason_of(int errnum)
 	case E2BIG:
 		return "has more extended attributes, or longer names of them, than Linux takes";
 	case EXDEV:
-		return "leads out of the volume (symbolic link or mount point), or is of a lower layer";
+		return "leads out of the volume (symbolic link or mount point), or is of a lower layer, "
+		       "subvolume or project";
 	default:
 		return strerror(errnum);
 	}
