@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -372,4 +373,11 @@ void dest_reread(const struct dest *d, int fd)
 bool dest_sync(const struct dest *d)
 {
 	return syncfs(d->root) == 0;
+}
+
+bool dest_sync_tells(const struct dest *d)
+{
+	enum { OVERLAYFS_MAGIC = 0x794c7630 }; /* statfs(2) */
+	struct statfs fs;
+	return fstatfs(d->root, &fs) == 0 && fs.f_type != OVERLAYFS_MAGIC;
 }

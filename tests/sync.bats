@@ -74,6 +74,23 @@ on_disk() {
 	on_disk
 }
 
+@test "on overlayfs, where nobody is told of such a disk, no state says synced, and the next fill with --sync reads all" {
+	mkdir src low up work
+	echo x | tee src/a >src/b
+	pack src b
+	mount_tmpfs disk size=20m
+	mkdir disk/up disk/work
+	mount -t overlay overlay -o lowerdir=low,upperdir=disk/up,workdir=disk/work m
+	for _ in 1 2; do
+		strace -f -qq -o trace -e trace=pread64 "$decant" fill --sync --dest m b
+		"$decant" info m | grep -qx 'synced: no'
+	done
+	[ "$(grep -c '"x\\n"' trace)" -eq 2 ]
+	# Unlike what is below.
+	fill b disk/up --sync
+	"$decant" info disk/up | grep -qx 'synced: yes'
+}
+
 @test "a link and a directory that somebody has put back are on disk when --sync says so" {
 	mkdir -p src/links
 	ln -s elsewhere src/links/a
