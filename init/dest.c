@@ -375,9 +375,12 @@ bool dest_sync(const struct dest *d)
 	return syncfs(d->root) == 0;
 }
 
-bool dest_sync_tells(const struct dest *d)
+bool dest_sync_tells(const struct dest *d, bool *tells)
 {
 	enum { OVERLAYFS_MAGIC = 0x794c7630 }; /* statfs(2) */
 	struct statfs fs;
-	return fstatfs(d->root, &fs) == 0 && fs.f_type != OVERLAYFS_MAGIC;
+	if (fstatfs(d->root, &fs) != 0)
+		return false;
+	*tells = fs.f_type != OVERLAYFS_MAGIC;
+	return true;
 }

@@ -110,7 +110,7 @@ void dest_reread(const struct dest *dest, int fd);
 
 /* Flush the whole file system of the volume (syncfs(2), which reports errors from Linux 5.8 on). */
 bool dest_sync(const struct dest *dest);
-/* Does that report all errors? On overlayfs those of the file system below are not reported. */
-bool dest_sync_tells(const struct dest *dest);
+/* *TELLS: does that report all errors? On overlayfs those of the file system below are not reported. */
+bool dest_sync_tells(const struct dest *dest, bool *tells);
 
 #endif

@@ -56,6 +56,7 @@ static bool is_gone(int error)
 	return is_absent(error) || error == ENOTDIR || error == ELOOP || error == EXDEV;
 }
 
+/* *GONE as is_gone, or the group that could write the index could not have removed what is in there. */
 static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 {
 	char path[PATH_LEN_MAX + 1];

@@ -208,8 +208,8 @@ static bool link_entry(struct publisher *p, unsigned worker, int dir, uint32_t n
 		done = dest_link(target_dir, target, f->state.tmp, waiting) && move_in(f, waiting, dir, name);
 	/* A file system that does not say so of the first says it of none. */
 	if (done && !p->linked[worker]) {
-		p->linked[worker] = done = is_linked(target_dir, target, dir, name);
 		errno = ERANGE;
+		p->linked[worker] = done = is_linked(target_dir, target, dir, name);
 	}
 	int error = errno;
 	close_fd(&target_dir);

@@ -406,11 +406,11 @@ bool state_commit(struct state *s, const struct bundle *b, bool sync, struct fau
 {
 	unsigned char head[STATE_SIZE];
 	char name[64];
+	bool synced = false;
 
-	if (sync && !dest_sync(s->dest))
+	if (sync && (!dest_sync(s->dest) || !dest_sync_tells(s->dest, &synced)))
 		return fault_errno(fault, errno, s->dest->path, "sync");
 	journal_name(name, sizeof name, b->id);
-	bool synced = sync && dest_sync_tells(s->dest);
 	make_head(s, head, STATE_DONE | (synced ? STATE_SYNCED : 0), s->number + (s->number < UINT64_MAX));
 	bool done = write_later(s->journal, head) && (!sync || fsync(s->journal) == 0);
 	if (!close_fd(&s->journal) || !done)

@@ -540,6 +540,11 @@ keeps_coarse_times() {
 		run -11 --separate-stderr strace -qq -o trace -e trace=newfstatat \
 			-e inject=newfstatat:poke_exit=@arg3=ffffffff:when="$at" "$decant" fill --threads 1 --dest v t.tar.zst
 		says v/same.html "link: the file system cannot hold it"
+		rm -rf v/* v/.decant
+		[[ $kind == fresh ]] || { fill t.tar.zst v && rm v/same.html; }
+		run -13 --separate-stderr strace -qq -o trace -e trace=newfstatat \
+			-e inject=newfstatat:error=EIO:when="$at" "$decant" fill --threads 1 --dest v t.tar.zst
+		says v/same.html "link: I/O error"
 	done
 }
 
