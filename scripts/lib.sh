@@ -128,9 +128,10 @@ engine_answers() {
 # Uses the engine that answers. Without one, root starts a private one: own socket, data and
 # containerd below $1, own bridge, no packet filter rules. So it disturbs no other engine, and after
 # engine_stop nothing of it is left. It routes nothing to the outside: builds that need a network
-# take docker build's --network=host, which $engine_network then holds.
+# take docker build's --network=host, which $engine_network then holds. DECANT_ENGINE_NETWORK is for who starts
+# one for other scripts: what they shall have there.
 engine_start() { # DIR
-	engine_network=
+	engine_network=${DECANT_ENGINE_NETWORK:-}
 	need docker
 	if engine_answers; then
 		return 0
