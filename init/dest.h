@@ -32,7 +32,6 @@ struct dest {
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
 	bool root_is_ours;      /* this process may set its mode, owner and time, so they are compared */
 	long step;              /* nanoseconds; times are kept in steps no larger than this */
-	bool mapped;            /* this user namespace need not have a number for every owner */
 	bool aliases;           /* it may take one spelling of a name for another. Set by dest_look */
 	bool rereads;           /* what is compared must be on disk: dest_reread. Set for --sync */
 };
@@ -95,8 +94,8 @@ void dest_unlock(const struct dest *dest, const char *path);
 /* The same for directory NAME of directory DIR. */
 void dest_unlock_child(const struct dest *dest, int dir, const char *name);
 
-/* Is the owner that ST has of FD, which is not O_PATH, a real one? One that the user namespace has no number
- * for shows as somebody else's. */
+/* Is the owner that ST has of FD, which is not O_PATH, a real one? One that the user namespace, or an
+ * idmapped mount (mount_setattr(2)), has no number for shows as somebody else's. */
 bool dest_owner_is(const struct dest *dest, int fd, const struct stat *st);
 
 /* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. *UNIT: bytes of a

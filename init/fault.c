@@ -17,6 +17,7 @@ static enum exit_code code_of(int errnum)
 		return EXIT_SPACE;
 	case EACCES:
 	case EPERM:
+	case EOVERFLOW: /* an idmapped mount, mount_setattr(2), has no number for its owner */
 		return EXIT_PERMISSION;
 	case EROFS:
 	case ENOTDIR:
@@ -48,7 +49,9 @@ static const char *reason_of(int errnum)
 	case ELOOP:
 		return "is a symbolic link, or was swapped for one";
 	case ERANGE:
-		return "the file system cannot hold it";
+		return "the file system cannot hold it, or it was changed meanwhile";
+	case EOVERFLOW:
+		return "its owner has no number here";
 	case EINVAL:
 	case EILSEQ:
 		return "the file system does not take such a name or value";

@@ -79,8 +79,8 @@ static bool keeps_time(const struct dest *d, int at, const char *name, int flags
  * EOVERFLOW. */
 static bool owned(int result)
 {
-	if (result != 0 && (errno == EINVAL || errno == EOVERFLOW))
-		errno = EPERM;
+	if (result != 0 && errno == EINVAL)
+		errno = EOVERFLOW;
 	return result == 0;
 }
 

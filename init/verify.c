@@ -98,7 +98,7 @@ static void compare_metadata(const struct place *p, struct text name, int fd, co
 		differs(p, "mode", name, "%04o instead of %04o", (unsigned)st->st_mode & MODE_MASK,
 		        (unsigned)m->mode);
 	if ((bits & DIFFERS_OWNER) && st->st_uid == m->uid && st->st_gid == m->gid)
-		differs(p, "owner", name, "one without a number in this user namespace");
+		differs(p, "owner", name, "one without a number here");
 	else if (bits & DIFFERS_OWNER)
 		differs(p, "owner", name, "%u:%u instead of %u:%u", (unsigned)st->st_uid,
 		        (unsigned)st->st_gid, (unsigned)m->uid, (unsigned)m->gid);

@@ -75,3 +75,60 @@ change() {
 	grep -q '/v>, ".decant"' trace
 	refute grep -E '"\.decant/|/out/' trace
 }
+
+# Mounts DIR on TO with the owners 0 to 9999, and 65534, alone: mount_setattr(2), with numbers of calls that all machines
+# have. All others show as 65534.
+mount_idmapped() { # DIR TO
+	local holder
+	unshare --user sleep 60 3>&- 4>&- &
+	holder=$!
+	until [[ $(readlink /proc/$holder/ns/user) != "$(readlink /proc/self/ns/user)" ]]; do
+		kill -0 $holder
+	done
+	printf '0 0 10000\n65534 65534 1\n' | tee /proc/$holder/uid_map >/proc/$holder/gid_map
+	perl -e 'my ($holder, $from, $to) = @ARGV; $empty = "";
+		open my $ns, "<", "/proc/$holder/ns/user" or die $!;
+		my $tree = syscall 428, -100, $from, 1;
+		my $attr = pack "Q4", 1 << 20, 0, 0, fileno $ns;
+		$tree >= 0 && syscall(442, $tree, $empty, 0x1000, $attr, 32) == 0 &&
+			syscall(429, $tree, $empty, -100, $to, 4) == 0 or die $!' $holder "$1" "$2"
+	kill $holder
+	wait $holder || :
+}
+
+@test "an owner that an idmapped mount has no number for is nobody of ours, which no map of a user namespace tells" {
+	chmod 777 .
+	rm -rf s
+	mkdir s idm
+	echo good >s/file
+	touch -d @1000000000 s s/file
+	pack s nobody.b --owner 65534:65534
+	mount_tmpfs t size=20M,mode=0755
+	mkdir -m 1777 t/v
+	nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+	setpriv --reuid 50000 --regid 50000 --clear-groups "$decant" fill --dest t/v - <nobody.b
+	chmod -R a+rX t/v/.decant
+	chmod 666 t/v/.decant/lock
+	mount_idmapped t idm
+	[[ $(stat -c %u idm/v/.decant) == 65534 ]]
+	status=0
+	"${nobody[@]}" "$decant" fill --dest idm/v - <nobody.b 2>err || status=$?
+	[[ $status -eq 11 ]]
+	grep -q 'v/.decant: open: belongs to, or can be written by, somebody else$' err
+	# A file that only seems to have its owner, which nobody can change through this mount.
+	rm -rf t/v
+	mkdir t/v
+	cp -a s/file t/v/file
+	chown 50000:65534 t/v/file
+	run -15 --separate-stderr "$decant" fill --dest idm/v nobody.b
+	says idm/v/file 'its owner has no number here'
+	run -16 "$decant" verify --dest idm/v nobody.b
+	[[ $output == *'owner: file: one without a number here'* ]]
+	# What nobody has there is its own.
+	rm -rf t/v
+	mkdir -m 1777 t/v
+	"${nobody[@]}" "$decant" fill --dest idm/v - <nobody.b
+	"${nobody[@]}" "$decant" fill --dest idm/v - <nobody.b 2>log
+	grep -q ': unchanged: ' log
+	"${nobody[@]}" "$decant" verify --extra --dest idm/v - <nobody.b
+}

@@ -306,11 +306,26 @@ keep_times() { # DIR COMMAND...
 	mkdir x
 	mount -o loop xfs.img x
 	fill b.tar.zst x
-	perl -e 'for (1 .. 700) { system("setfattr", "-n", sprintf("user.%0200d", $_), "x/none") == 0 or die }'
+	many() { # FILE
+		perl -e 'print "# file: $ARGV[0]\n", map { sprintf "user.%0200d=\"\"\n", $_ } 1 .. 700' "$1" | setfattr --restore=-
+	}
+	many x/none
 	run -11 --separate-stderr "$decant" verify --dest x b.tar.zst
 	says x/none "list xattrs: has more"
 	fill b.tar.zst x
 	verify b.tar.zst x
+	# A directory cannot be made anew, and then nothing is changed.
+	small_tree later
+	echo later >later/index.html
+	pack later later.tar.zst
+	many x/css
+	before=$(find x -printf '%p %i %s %C@\n'; cat x/index.html)
+	run -11 --separate-stderr "$decant" fill --dest x later.tar.zst
+	says x/css "list xattrs: has more"
+	[[ $(find x -printf '%p %i %s %C@\n'; cat x/index.html) == "$before" ]]
+	rm -r x/css
+	fill later.tar.zst x
+	verify later.tar.zst x
 }
 
 @test "attributes that cannot be listed are an error" {
