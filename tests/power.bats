@@ -41,7 +41,10 @@ disk() { # ext4|xfs fresh|refill|refill-sync
 	! mountpoint -q m || off
 	rm -f disk.img
 	cp --sparse=always "$BATS_FILE_TMPDIR/$1.img" disk.img
-	mount -o loop disk.img m
+	# Another mount namespace may still hold the one before, which has the same number.
+	as=loop
+	[ "$1" = ext4 ] || as=loop,nouuid
+	mount -o "$as" disk.img m
 	mkdir m/v
 	cat /proc/sys/kernel/random/boot_id >boot
 	case $2 in
@@ -83,7 +86,7 @@ cut() { # flushed|lost
 		xfs_io -x -c shutdown m
 	fi
 	off
-	mount -o loop disk.img m
+	mount -o "$as" disk.img m
 	cat /proc/sys/kernel/random/uuid >boot
 }
 
@@ -104,7 +107,7 @@ cut_at() { # PLACE flushed|lost [OPTION...]
 	kill -KILL "$pid"
 	wait "$tracer" 2>/dev/null || :
 	off
-	mount -o loop disk.img m
+	mount -o "$as" disk.img m
 	cat /proc/sys/kernel/random/uuid >boot
 }
 
