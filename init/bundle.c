@@ -16,7 +16,8 @@
 static bool bad(const struct bundle *b, struct fault *fault, const char *action, const char *wrong)
 {
 	bool memory = strcmp(wrong, "out of memory") == 0;
-	return fault_set(fault, memory ? EXIT_INTERNAL : EXIT_BUNDLE, b->name, action, "%s", wrong);
+	enum exit_code code = memory ? EXIT_INTERNAL : b->held ? EXIT_IO : EXIT_BUNDLE;
+	return fault_set(fault, code, b->name, action, "%s", wrong);
 }
 
 /* SIZE bytes of the bundle: at offset AT of a file, the next ones of a stream. */
@@ -26,7 +27,7 @@ static bool fetch(const struct bundle *b, void *to, size_t size, int64_t at, str
 	if (n < 0)
 		return fault_errno(fault, errno, b->name, "read");
 	if ((size_t)n < size)
-		return bad(b, fault, "read", "the bundle is cut short");
+		return bad(b, fault, "read", "it is cut short");
 	if (b->sealing)
 		seal_add(b->sealing, to, size);
 	return true;
@@ -157,7 +158,7 @@ static bool read_parts(struct bundle *b, int64_t at, bool with_data, struct faul
 		if (fstat(b->fd, &st) != 0)
 			return fault_errno(fault, errno, b->name, "stat");
 		if ((uint64_t)st.st_size < want)
-			return bad(b, fault, "read", "the bundle is cut short");
+			return bad(b, fault, "read", "it is cut short");
 		if ((uint64_t)st.st_size > want)
 			return bad(b, fault, "read", "there are bytes after the bundle's end");
 	}

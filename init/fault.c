@@ -49,17 +49,17 @@ static const char *reason_of(int errnum)
 	case ELOOP:
 		return "is a symbolic link, or was swapped for one";
 	case ERANGE:
-		return "the file system cannot hold it, or it was changed meanwhile";
+		return "the file system cannot hold it, or it changed";
 	case EOVERFLOW:
 		return "its owner has no number here";
 	case EINVAL:
 	case EILSEQ:
 		return "the file system does not take such a name or value";
 	case E2BIG:
-		return "has more extended attributes, or longer names of them, than Linux takes";
+		return "has more or longer extended attributes than Linux takes";
 	case EXDEV:
-		return "leads out of the volume (symbolic link or mount point), or is of a lower layer, "
-		       "subvolume or project";
+		return "leads out of the volume (link or mount point), or is of a lower layer, subvolume or "
+		       "project";
 	default:
 		return strerror(errnum);
 	}

@@ -54,7 +54,7 @@ static bool fits(const struct fill *f, struct fault *fault)
 	/* c->hardlinks need no inode, and neither does the root. */
 	if (names - 1 > inodes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
-		                 "%llu inodes needed, %llu free", (unsigned long long)names,
+		                 "%llu inodes needed, %llu free", (unsigned long long)(names - 1),
 		                 (unsigned long long)inodes);
 	return true;
 }

@@ -68,7 +68,8 @@ enum entry_type { ENTRY_FILE = 0, ENTRY_SYMLINK = 1, ENTRY_HARDLINK = 2 };
 enum {
 	NAME_LEN_MAX = 255,    /* NAME_MAX of Linux */
 	PATH_LEN_MAX = 4095,   /* PATH_MAX of Linux without its NUL */
-	XATTR_SET_MAX = 65536, /* all xattrs of one entry */
+	XATTR_SET_MAX = 65536, /* all xattrs of one entry: bytes */
+	XATTRS_MAX = 256,      /* their number */
 	HOLE_WINDOW = 65536,   /* holes are looked for in windows of this size, aligned in the file */
 	MODE_MASK = 07777,
 	SETID_MASK = 07000

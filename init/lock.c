@@ -18,10 +18,9 @@ bool state_private(const struct state *s, int fd, const struct stat *st)
 
 bool state_refuse(const struct state *s, struct fault *fault, const char *name)
 {
-	char object[PATH_LEN_MAX + 16];
+	char path[STATE_PATH_SIZE];
 
-	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s", PATH_LEN_MAX, s->dest->path, name);
-	return fault_set(fault, EXIT_VOLUME, object, "open",
+	return fault_set(fault, EXIT_VOLUME, state_path(s, name, path), "open",
 	                 "belongs to, or can be written by, somebody else");
 }
 

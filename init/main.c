@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	stop_install();
 	bool parsed = options_parse(&options, argc, argv, &fault);
 	log_init(&log, "decant", options.json, options.progress);
-	if (parsed)
+	if (parsed && workers_stack(&fault))
 		run_command(&options, &log, &fault);
 	if (fault.code)
 		log_fault(&log, &fault);

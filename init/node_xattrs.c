@@ -8,8 +8,6 @@
 #include "bytes.h"
 #include "format.h"
 
-enum { COUNT_MAX = 256 };
-
 static bool is_kept(const char *name, bool setid)
 {
 	return strncmp(name, "user.", 5) == 0 || (setid && strcmp(name, "security.capability") == 0);
@@ -48,7 +46,7 @@ static bool add(struct node *node, int fd, const char *name)
 
 bool node_xattrs(struct node *node, int fd, bool setid, const char **reason)
 {
-	char list[XATTR_SET_MAX + 1], *names[COUNT_MAX];
+	char list[XATTR_SET_MAX + 1], *names[XATTRS_MAX];
 	size_t count = 0;
 
 	ssize_t len = flistxattr(fd, list, XATTR_SET_MAX);
@@ -60,7 +58,7 @@ bool node_xattrs(struct node *node, int fd, bool setid, const char **reason)
 			continue;
 		if (strpbrk(at, "=%"))
 			*reason = "has an xattr with = or % in its name, which tar programs read as another";
-		else if (count == COUNT_MAX)
+		else if (count == XATTRS_MAX)
 			*reason = "has more than 256 xattrs";
 		if (*reason)
 			return false;

@@ -317,7 +317,7 @@ int main(int argc, char **argv)
 
 	umask(mask);
 	stop_install();
-	bool parsed = pack_options_parse(&options, argc, argv, &fault);
+	bool parsed = pack_options_parse(&options, argc, argv, &fault) && workers_stack(&fault);
 	log_init(&log, "decant-pack", options.json, PROGRESS_NONE);
 	if (parsed && options.help)
 		fputs(pack_options_help, stdout);

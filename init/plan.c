@@ -96,15 +96,10 @@ static bool plan_dir(struct planner *p, const struct place *place, struct worker
 			                 "this directory alone ignores the case of names");
 		}
 		p->untouched[place->dir] = is_untouched(p, &st);
-		bool theirs = place->dir == 0 && !p->dest->root_is_ours;
-		bool known = theirs || (p->same && is_untouched(p, &st));
-		errno = 0;
-		bool right = known || xattrs_match(place->fd, dir.xattrs);
-		/* What cannot be listed cannot be removed. */
-		if (!right && errno == E2BIG)
-			return dest_fault(p->dest, &p->bundle->catalog, place->dir, (struct text){"", 0},
-			                  "list xattrs", fault);
-		right = right && (theirs || dest_differs(p->dest, place->fd, &st, &meta) == 0);
+		bool right = dest_differs(p->dest, place->fd, &st, &meta) == 0 &&
+		             ((p->same && is_untouched(p, &st)) || xattrs_match(place->fd, dir.xattrs));
+		if (place->dir == 0 && !p->dest->root_is_ours)
+			right = true;
 		action = right ? ACTION_KEEP : ACTION_AMEND;
 	}
 	p->plan->dir[place->dir] = (uint8_t)action;

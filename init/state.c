@@ -27,13 +27,18 @@ enum {
 	STATE_DONE = 2    /* flag: not a journal */
 };
 
+const char *state_path(const struct state *s, const char *name, char *out)
+{
+	snprintf(out, STATE_PATH_SIZE, "%.*s/" STATE_DIR "%s%s", PATH_LEN_MAX, s->dest->path,
+	         *name ? "/" : "", name);
+	return out;
+}
+
 bool state_fault(const struct state *s, struct fault *fault, const char *name, const char *action)
 {
-	char object[PATH_LEN_MAX + 64];
+	char path[STATE_PATH_SIZE];
 	int error = errno;
-	snprintf(object, sizeof object, "%.*s/" STATE_DIR "%s%s", PATH_LEN_MAX, s->dest->path,
-	         *name ? "/" : "", name);
-	return fault_errno(fault, error, object, action);
+	return fault_errno(fault, error, state_path(s, name, path), action);
 }
 
 void state_init(struct state *s, const struct dest *dest)
@@ -77,6 +82,7 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
                        struct stat *st, struct fault *fault)
 {
 	struct fault inner = {.code = EXIT_DONE};
+	char path[STATE_PATH_SIZE];
 	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0) {
@@ -96,7 +102,8 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		return false;
 	}
 	bool shared = st->st_mode & 022;
-	if (bundle_open_index(b, name, fd, STATE_SIZE, &inner)) {
+	if (bundle_open_index(b, state_path(s, name, path), fd, STATE_SIZE, &inner)) {
+		b->held = true;
 		b->shared = shared;
 		return true;
 	}

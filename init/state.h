@@ -27,6 +27,8 @@
 #define STATE_SWITCHED "switched"
 #define STATE_FIRST "first"
 
+enum { STATE_PATH_SIZE = PATH_LEN_MAX + 64 };
+
 struct state {
 	const struct dest *dest;
 	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
@@ -115,7 +117,9 @@ bool state_group_may(const struct state *state, int dir);
 bool state_group_enters(const struct state *state, int dir);
 /* FD, which ST describes, was written by this user or by root, and nobody else can write it. */
 bool state_private(const struct state *state, int fd, const struct stat *st);
-/* The fault for NAME ("" or "/tmp") of .decant when it is not so. Always returns false. */
+/* The path of NAME (may be empty) of .decant, for messages, in OUT of STATE_PATH_SIZE bytes. */
+const char *state_path(const struct state *state, const char *name, char *out);
+/* The fault for NAME (may be empty) of .decant when it is not so. Always returns false. */
 bool state_refuse(const struct state *state, struct fault *fault, const char *name);
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
 bool state_fault(const struct state *state, struct fault *fault, const char *name, const char *action);

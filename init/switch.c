@@ -86,7 +86,7 @@ static bool claim(struct switcher *w, struct fault *fault)
 	if (!ours)
 		return fault_set(
 		    fault, EXIT_VOLUME, w->dest->path, "fill",
-		    "was filled without --switch: name another directory, or empty this one, .decant, too");
+		    "was filled without --switch: name another directory, or empty this one and .decant");
 	return state_mark(&w->state, STATE_SWITCHED, fault);
 }
 

@@ -223,7 +223,7 @@ static bool open_tmp(struct state *s, struct fault *fault)
 	/* Ours, but open to others: not any more. */
 	if (st.st_uid == geteuid() && (st.st_mode & 0777) != 0700 && fchmod(s->tmp, 0700) == 0)
 		st.st_mode &= ~(mode_t)022;
-	return state_private(s, s->tmp, &st) || state_refuse(s, fault, "/tmp");
+	return state_private(s, s->tmp, &st) || state_refuse(s, fault, "tmp");
 }
 
 /* A new tmp, and the old one in it. When this is killed state_load finds that beside the new one. */

@@ -53,10 +53,11 @@ static const char *check_xattrs(const struct catalog *c, struct text set)
 {
 	struct text last = {"", 0};
 	struct xattr x;
+	unsigned count = set.len > XATTR_SET_MAX ? XATTRS_MAX : 0;
 
-	if (set.len > XATTR_SET_MAX)
-		return "a set of xattrs is over the format's limit";
 	while (xattr_next(&set, &x)) {
+		if (count++ == XATTRS_MAX)
+			return "a set of xattrs is over the format's limit";
 		bool capability = x.name.len == 19 && memcmp(x.name.s, "security.capability", 19) == 0;
 		if (!capability && (x.name.len < 6 || memcmp(x.name.s, "user.", 5) != 0))
 			return "an xattr is neither of the user namespace nor security.capability";

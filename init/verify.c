@@ -365,8 +365,7 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 	struct stat st;
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		differs(&place, "missing", (struct text){name, strlen(name)},
-		        "the volume ignores case or forms of Unicode, and has another spelling");
+		differs(&place, "missing", (struct text){name, strlen(name)}, "there in another spelling");
 	return relieve(v, place.w, fault);
 }
 

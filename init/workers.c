@@ -15,6 +15,7 @@
 enum {
 	WORKERS_DEFAULT_MAX = 8, /* more gain little: they meet in the file system's locks */
 	FILES_SHARED = 14,       /* descriptors of the process as a whole */
+	STACK_MIN = 128 << 10,   /* bytes: what musl gives a thread */
 	FILES_EACH = 3           /* of a worker: a directory, a file, a second directory */
 };
 
@@ -115,6 +116,14 @@ static void read_all_cgroups(struct limits *limits)
 				read_cgroups("/sys/fs/cgroup/memory", group, limits);
 		}
 	}
+}
+
+bool workers_stack(struct fault *fault)
+{
+	struct rlimit stack;
+
+	return getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur >= STACK_MIN ||
+	       fault_set(fault, EXIT_INTERNAL, "stack", "use", "limited to less than 128 KiB");
 }
 
 unsigned workers_allowed(size_t bytes)

@@ -7,6 +7,8 @@
 
 #include "stop.h"
 
+enum { PASSES_MAX = 64 };
+
 /* The names of xattrs that a bundle may hold, and that are so decant's to set and to remove. */
 static bool is_managed(const char *name)
 {
@@ -22,7 +24,9 @@ static bool has_name(struct text set, const char *name)
 	return false;
 }
 
-bool xattrs_extra(int fd, struct text set, char *name)
+/* One name that FD has and SET has not, to NAME, or "". With REMOVE all of the list are removed, and it is
+ * the last of them. */
+static bool extra(int fd, struct text set, char *name, bool remove)
 {
 	char list[XATTR_SET_MAX + 1];
 	ssize_t len = flistxattr(fd, list, XATTR_SET_MAX);
@@ -34,7 +38,7 @@ bool xattrs_extra(int fd, struct text set, char *name)
 	/* The list comes from the file system, which may be a server's: neither the last NUL nor the length
 	 * of a name, which listxattr(2) does not bound, can be relied on. */
 	list[len] = '\0';
-	for (char *at = list; at < list + len && !*name; at += strlen(at) + 1) {
+	for (char *at = list; at < list + len && (remove || !*name); at += strlen(at) + 1) {
 		if (!is_managed(at) || has_name(set, at))
 			continue;
 		if (strlen(at) > NAME_LEN_MAX) {
@@ -42,8 +46,18 @@ bool xattrs_extra(int fd, struct text set, char *name)
 			return false;
 		}
 		memcpy(name, at, strlen(at) + 1);
+		if (!remove)
+			continue;
+		errno = EINTR;
+		if (stop_requested() || (fremovexattr(fd, name) != 0 && errno != ENODATA))
+			return false;
 	}
 	return true;
+}
+
+bool xattrs_extra(int fd, struct text set, char *name)
+{
+	return extra(fd, set, name, false);
 }
 
 bool xattrs_same_value(int fd, const struct xattr *x)
@@ -89,18 +103,15 @@ bool xattrs_set(int fd, struct text set)
 
 bool xattrs_remove_extra(int fd, struct text set)
 {
-	/* A list holds no more names than this. Who sets them as fast as they go is not waited for. */
-	const unsigned max = XATTR_SET_MAX / sizeof "user.a";
 	char name[NAME_LEN_MAX + 1];
 
-	for (unsigned removed = 0; xattrs_extra(fd, set, name); removed++) {
+	/* Who sets them as fast as they go is not waited for. */
+	for (unsigned passes = 0; passes < PASSES_MAX; passes++) {
+		if (!extra(fd, set, name, true))
+			return false;
 		if (!*name)
 			return true;
-		errno = removed < max ? EINTR : EBUSY;
-		if (removed == max || stop_requested())
-			return false;
-		if (fremovexattr(fd, name) != 0 && errno != ENODATA)
-			return false;
 	}
+	errno = EBUSY;
 	return false;
 }

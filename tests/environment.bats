@@ -53,6 +53,18 @@ without() { # SYSTEM-CALLS ERROR
 
 @test "no more than 16 open files" { works_under bash -c 'ulimit -n 16; exec "$0" "$@"'; }
 
+@test "128 KiB of stack; less is refused" {
+	works_under bash -c 'ulimit -s 128; exec "$0" "$@"'
+	mkdir less
+	for kib in 40 64 127; do
+		run -1 --separate-stderr bash -c 'ulimit -s $1; exec "$0" fill --dest less "$2"' "$decant" $kib "$small"
+		says 'stack: use: limited to less than 128 KiB'
+		run -1 --separate-stderr bash -c 'ulimit -s $1; exec "$0" -o b less' "$decant_pack" $kib
+		says 'stack: use: limited to less than 128 KiB'
+	done
+	[[ -z $(ls -A less) && ! -e b ]]
+}
+
 @test "64 MiB of address space" { works_under bash -c 'ulimit -v 65536; exec "$0" "$@"'; }
 
 @test "one CPU" { works_under taskset -c 0; }

@@ -132,3 +132,43 @@ mount_idmapped() { # DIR TO
 	grep -q ': unchanged: ' log
 	"${nobody[@]}" "$decant" verify --extra --dest idm/v - <nobody.b
 }
+
+@test "what is wrong with the state while it is read is told of that file, and is no fault of the bundle" {
+	seq 500 | sed 's,.*,mkdir -p s/d/&; echo & >s/d/&/file,' | sh
+	pack s one.b
+	echo more >s/more
+	pack s two.b
+	failed=0
+	for what in error=EIO retval=0; do
+		for n in {2..12}; do
+			rm -rf v
+			mkdir v
+			fill one.b v
+			status=0
+			strace -qq -y -o trace -e trace=pread64 -e inject=pread64:$what:when="$n" \
+				"$decant" fill --threads 1 --dest v two.b 2>err || status=$?
+			grep INJECTED trace | grep -q '/v/.decant/\(state\|journal-\)' || continue
+			# A state that is not whole from the beginning is none.
+			[[ $status -ne 0 ]] || continue
+			stderr=$(cat err)
+			[[ $status -eq 13 && $stderr == *"decant: v/.decant/"*": read: "* ]] || {
+				echo "$what, $n: exit $status: $stderr" >&2
+				return 1
+			}
+			failed=$((failed + 1))
+		done
+	done
+	[[ $failed -gt 4 ]]
+}
+
+@test "attributes that a bundle lacks are removed by the list, however many there are" {
+	mount_tmpfs t size=20M
+	fill b.tar.zst t
+	# Names of twelve bytes: 5,000 are what one list can hold, nearly.
+	for file in t/css t/none; do
+		perl -e 'print "# file: $ARGV[0]\n", map { sprintf "user.%06d=\"\"\n", $_ } 1 .. 5000' $file | setfattr --restore=-
+	done
+	strace -f -qq -o trace -e trace=flistxattr,fremovexattr "$decant" fill --dest t b.tar.zst 2>log
+	verify b.tar.zst t
+	[[ $(grep -c fremovexattr trace) -ge 5000 && $(grep -c flistxattr trace) -lt 50 ]]
+}

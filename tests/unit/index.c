@@ -817,6 +817,18 @@ static struct string set_of(size_t size)
 	return (struct string){set, size};
 }
 
+/* A set of COUNT attributes without values. */
+static struct string names_of(unsigned count)
+{
+	enum { EACH = 14 };
+	static char set[EACH * (XATTRS_MAX + 1) + 1];
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(set + EACH * i, EACH + 1, "%cuser.%04u", 9, i % 10000);
+		memset(set + EACH * i + 10, 0, 4);
+	}
+	return (struct string){set, EACH * count};
+}
+
 START_TEST(wrong_sets_of_xattrs_are_refused)
 {
 	static const char cut[] = "a set of xattrs is cut";
@@ -862,6 +874,9 @@ START_TEST(wrong_sets_of_xattrs_are_refused)
 			REFUSED("an xattr's value is not what gives capabilities",
 			        m.entry[F0].xattrs = capability, m.flags = CATALOG_HAS_SETID);
 	}
+	ACCEPTED(m.entry[F0].xattrs = names_of(XATTRS_MAX));
+	REFUSED("a set of xattrs is over the format's limit", m.entry[F0].xattrs = names_of(XATTRS_MAX + 1));
+	REFUSED("a set of xattrs is over the format's limit", m.dir[1].xattrs = names_of(XATTRS_MAX + 1));
 	ACCEPTED(m.entry[F0].xattrs = set_of(XATTR_SET_MAX));
 	ACCEPTED(m.dir[1].xattrs = set_of(XATTR_SET_MAX));
 	REFUSED("a set of xattrs is over the format's limit", m.entry[F0].xattrs = set_of(XATTR_SET_MAX + 1));
