@@ -49,7 +49,7 @@ done_without() { # fresh|refill ERROR LINE
 	openat2\(*'"."'* | landlock_* | prctl\(* | capget\(* | capset\(* | mprotect\(* | close_range\(* | ioctl\(*) return ;;
 	open\('"/proc/'* | open\('"/dev/null"'* | read\(*'</proc/'*) return ;;
 	# They cannot fail, or only where nothing comes of it.
-	geteuid\(* | getpid\(* | umask\(* | munmap\(* | rt_sig* | fcntl\(*F_SETFD* | mmap\(*PROT_NONE*) return ;;
+	geteuid\(* | getpid\(* | prlimit64\(* | umask\(* | munmap\(* | rt_sig* | fcntl\(*F_SETFD* | mmap\(*PROT_NONE*) return ;;
 	brk\(*) return ;; # then it is mmap
 	fadvise64\(*) return ;; # what memory has of a file is right, but for a disk that failed before
 	newfstatat\(*'"first"'*) return ;; # only with journals does it say anything
