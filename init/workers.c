@@ -15,7 +15,7 @@
 enum {
 	WORKERS_DEFAULT_MAX = 8, /* more gain little: they meet in the file system's locks */
 	FILES_SHARED = 14,       /* descriptors of the process as a whole */
-	STACK_MIN = 128 << 10,   /* bytes: what musl gives a thread */
+	STACK_MIN = 256 << 10,   /* bytes: what musl gives a thread, and what arguments may take, execve(2) */
 	FILES_EACH = 3           /* of a worker: a directory, a file, a second directory */
 };
 
@@ -123,7 +123,7 @@ bool workers_stack(struct fault *fault)
 	struct rlimit stack;
 
 	return getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur >= STACK_MIN ||
-	       fault_set(fault, EXIT_INTERNAL, "stack", "use", "limited to less than 128 KiB");
+	       fault_set(fault, EXIT_INTERNAL, "stack", "use", "limited to less than 256 KiB");
 }
 
 unsigned workers_allowed(size_t bytes)

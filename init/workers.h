@@ -12,8 +12,9 @@
  * limit on open files allow. What cannot be read (no /proc, no /sys) does not limit. */
 unsigned workers_allowed(size_t bytes);
 
-/* Does this process's limit leave its first thread, which works, too, the stack that any other has: 128 KiB?
- * False with FAULT set (EXIT_INTERNAL): without it the kernel would end it. */
+/* Does this process's limit leave its first thread, which works, too, the stack that any other has, beside
+ * arguments and environment? False with FAULT set (EXIT_INTERNAL): the kernel would end it in the middle of
+ * its work. */
 bool workers_stack(struct fault *fault);
 
 #endif
