@@ -16,7 +16,7 @@
 static bool bad(const struct bundle *b, struct fault *fault, const char *action, const char *wrong)
 {
 	bool memory = strcmp(wrong, "out of memory") == 0;
-	enum exit_code code = memory ? EXIT_INTERNAL : b->held ? EXIT_IO : EXIT_BUNDLE;
+	enum exit_code code = memory ? EXIT_INTERNAL : b->held ? EXIT_VOLUME : EXIT_BUNDLE;
 	return fault_set(fault, code, b->name, action, "%s", wrong);
 }
 

@@ -28,7 +28,7 @@ struct bundle {
 	struct hash_seal *sealing; /* that while it is read; else NULL */
 	struct catalog catalog;
 	uint64_t size; /* bytes of the whole bundle */
-	bool held;     /* a volume's own index: what is wrong with it is no bundle's fault */
+	bool held;     /* a volume's own index: what is wrong with it is EXIT_VOLUME */
 	bool shared;   /* such a one that a group can write (state.h) */
 	char id[33];   /* hexadecimal, NUL-terminated */
 };

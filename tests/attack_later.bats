@@ -56,7 +56,7 @@ make_twofaced() {
 	exec 8>&-
 	status=0
 	wait $! || status=$?
-	[[ $status -eq 10 && $(cat outside/canary) == canary ]]
+	[[ $status -eq 11 && $(cat outside/canary) == canary ]]
 	grep -q '^decant: .*has changed since it was checked$' err
 	# What is left is no state: the next fill comes to its end.
 	fill one.tar.zst v --prune all

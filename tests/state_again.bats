@@ -139,19 +139,19 @@ mount_idmapped() { # DIR TO
 	echo more >s/more
 	pack s two.b
 	failed=0
-	for what in error=EIO retval=0; do
+	for what in error=EIO:13 retval=0:11; do
 		for n in {2..12}; do
 			rm -rf v
 			mkdir v
 			fill one.b v
 			status=0
-			strace -qq -y -o trace -e trace=pread64 -e inject=pread64:$what:when="$n" \
+			strace -qq -y -o trace -e trace=pread64 -e inject=pread64:${what%:*}:when="$n" \
 				"$decant" fill --threads 1 --dest v two.b 2>err || status=$?
 			grep INJECTED trace | grep -q '/v/.decant/\(state\|journal-\)' || continue
 			# A state that is not whole from the beginning is none.
 			[[ $status -ne 0 ]] || continue
 			stderr=$(cat err)
-			[[ $status -eq 13 && $stderr == *"decant: v/.decant/"*": read: "* ]] || {
+			[[ $status -eq ${what#*:} && $stderr == *"decant: v/.decant/"*": read: "* ]] || {
 				echo "$what, $n: exit $status: $stderr" >&2
 				return 1
 			}
