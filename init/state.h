@@ -115,10 +115,10 @@ bool state_unmark(struct state *state, const char *name, struct fault *fault);
 bool state_group_may(const struct state *state, int dir);
 /* May they enter DIR, to come to one below it? */
 bool state_group_enters(const struct state *state, int dir);
-/* FD, which ST describes, was written by this user or by root, and nobody else can write it. */
-bool state_private(const struct state *state, int fd, const struct stat *st);
 /* The path of NAME (may be empty) of .decant, for messages, in OUT of STATE_PATH_SIZE bytes. */
 const char *state_path(const struct state *state, const char *name, char *out);
+/* FD, which ST describes, was written by this user or by root, and nobody else can write it. */
+bool state_private(const struct state *state, int fd, const struct stat *st);
 /* The fault for NAME (may be empty) of .decant when it is not so. Always returns false. */
 bool state_refuse(const struct state *state, struct fault *fault, const char *name);
 /* Word errno as a fault of NAME (may be empty) in .decant. Always returns false. */
