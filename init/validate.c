@@ -53,8 +53,10 @@ static const char *check_xattrs(const struct catalog *c, struct text set)
 {
 	struct text last = {"", 0};
 	struct xattr x;
-	unsigned count = set.len > XATTR_SET_MAX ? XATTRS_MAX : 0;
+	unsigned count = 0;
 
+	if (set.len > XATTR_SET_MAX)
+		return "a set of xattrs is over the format's limit";
 	while (xattr_next(&set, &x)) {
 		if (count++ == XATTRS_MAX)
 			return "a set of xattrs is over the format's limit";
