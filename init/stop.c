@@ -26,15 +26,16 @@ void stop_install(void)
 {
 	static const int stopping[] = {SIGTERM, SIGINT, SIGHUP, SIGALRM};
 	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: a read from a pipe must end */
-	sigset_t wanted;
+	struct sigaction was;
 
 	sigemptyset(&action.sa_mask);
-	sigemptyset(&wanted);
 	for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
-		sigaction(stopping[i], &action, NULL);
-		sigaddset(&wanted, stopping[i]);
+		sigaction(stopping[i], &action, &was);
+		/* As below nohup. SIGINT, which a shell's background job ignores, too, still ends it. */
+		if (stopping[i] == SIGHUP && was.sa_handler == SIG_IGN)
+			sigaction(SIGHUP, &was, NULL);
 	}
-	sigprocmask(SIG_UNBLOCK, &wanted, NULL); /* the parent may have blocked them */
+	sigprocmask(SIG_SETMASK, &action.sa_mask, NULL); /* the parent may have blocked them */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
 }

@@ -253,7 +253,7 @@ setup() {
 	for signal in INT:130 HUP:129; do
 		rm -f pipe
 		mkfifo pipe
-		setsid perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$decant" fill --dest v - <pipe 2>log &
+		env --default-signal setsid "$decant" fill --dest v - <pipe 2>log &
 		pid=$!
 		exec 8>pipe
 		sleep 0.3
@@ -263,6 +263,30 @@ setup() {
 		exec 8>&-
 		[ "$status" -eq "${signal#*:}" ]
 	done
+}
+
+@test "below nohup SIGHUP ends no fill, and SIGTERM does" {
+	small_tree s
+	pack s b.tar.zst
+	mkfifo pipe
+	env --ignore-signal=HUP setsid "$decant" fill --dest v - <pipe 2>log &
+	pid=$!
+	exec 8>pipe
+	sleep 0.3
+	kill -HUP "$pid"
+	cat b.tar.zst >&8
+	exec 8>&-
+	wait "$pid"
+	verify b.tar.zst v
+	env --ignore-signal=HUP setsid "$decant" fill --dest v - <pipe 2>log &
+	pid=$!
+	exec 8>pipe
+	sleep 0.3
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	exec 8>&-
+	[ "$status" -eq 143 ]
 }
 
 @test "143: SIGTERM while an index of gigabytes, from a bundle of megabytes, is checked" {
