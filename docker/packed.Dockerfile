@@ -10,12 +10,6 @@ ADD rootfs.tar /
 ARG DEST=/usr/share/nginx/html
 ARG OWNER=0:0
 ARG RUN_USER=${OWNER}
-ARG REVISION=
-ARG SOURCE_URL=
-ARG BUNDLE_ID=
-LABEL org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE_URL}" \
-      decant.bundle.id="${BUNDLE_ID}"
 VOLUME ["${DEST}"]
 USER ${RUN_USER}
 ENTRYPOINT ["/decant"]

@@ -339,11 +339,9 @@ is_empty() { # VOLUME
 	while IFS= read -r pattern; do
 		printf '%b\n' "$pattern" >tree/.dockerignore
 		docker build -q -t "$vol" -f Dockerfile tree >/dev/null
-		docker create --name "$vol" "$vol" none >/dev/null
 		rm -rf their our
 		mkdir their our
-		docker export "$vol" | tar -xC their
-		docker rm "$vol" >/dev/null
+		docker save "$vol" | tar -xO --wildcards '*/layer.tar' | tar -xC their
 		"$decant_pack" --quiet --ignore-file tree/.dockerignore --exclude /.dockerignore -o b.tar.zst tree
 		tar --zstd -xf b.tar.zst -C our
 		(cd our && find . ! -type d | sort) >ours
