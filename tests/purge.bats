@@ -23,7 +23,7 @@ deep() { # DIR DEPTH
 }
 
 @test "directories that may be moved, and not be emptied, cost their number, not that of all levels" {
-	"${stranger[@]}" bash -c 'umask 0; mkdir v/b; cd v/b; for n in {1..2000}; do mkdir w$n; : >w$n/f; done; chmod 1777 w*'
+	"${stranger[@]}" bash -c 'umask 0; mkdir v/b; cd v/b; mkdir w{1..2000}; for n in {1..2000}; do : >w$n/f; done; chmod 1777 w*'
 	"${stranger[@]}" bash -c "$(declare -f deep)"'; deep v/b/z 4000'
 	for _ in 1 2; do
 		timeout 10 "${as[@]}" "$decant" fill --dest v - <b.tar.zst
