@@ -52,7 +52,9 @@ cflags += -Os -fPIE -fomit-frame-pointer -ffunction-sections -fdata-sections -fn
 	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
 # What gcc does for speed in spite of -Os: 1,000 bytes.
 cflags += $(if $(findstring clang,$(CC)),,-fno-tree-loop-im -fno-move-loop-invariants -fno-caller-saves \
-	-fno-tree-sra)
+	-fno-tree-sra -falign-functions=1)
+# And by aligning tables to half a cache line.
+cflags += $(if $(filter aarch64,$(ARCH))$(findstring clang,$(CC)),,-malign-data=abi)
 $(OBJ)/hash.o: private cflags += -O2 $(if $(findstring clang,$(CC)),,-ftree-loop-im -fmove-loop-invariants \
 	-fcaller-saves -ftree-sra)
 # static-pie: nothing to load, and still at a random address.

@@ -105,13 +105,25 @@ static const char *unpack_catalog(struct bundle *b, const struct header *head, c
 	return catalog_parse(&b->catalog, head, b->plain);
 }
 
+/* May one more piece of the index, of SIZE bytes, be read and unpacked? */
+static bool afford(const struct bundle *b, uint32_t size)
+{
+	if (!b->budget)
+		return true;
+	if (size > BUDGET_PIECE || size > *b->budget)
+		return false;
+	*b->budget -= size;
+	return true;
+}
+
 static bool read_catalog(struct bundle *b, const struct header *head, int64_t at, struct fault *fault)
 {
-	unsigned char *packed = malloc(head->catalog_packed + 1);
+	bool affordable = afford(b, head->catalog_packed) && afford(b, head->catalog_plain);
+	unsigned char *packed = affordable ? malloc(head->catalog_packed + 1) : NULL;
 	bool done = false;
 
-	b->plain = malloc(head->catalog_plain + 1);
-	if (!packed || !b->plain) {
+	b->plain = packed ? malloc(head->catalog_plain + 1) : NULL;
+	if (!b->plain) {
 		bad(b, fault, "read catalog", "out of memory");
 	} else if (fetch_index(b, packed, head->catalog_packed, at, fault)) {
 		const char *wrong = unpack_catalog(b, head, packed);
@@ -131,9 +143,14 @@ static bool check_blocks(struct bundle *b, struct fault *fault)
 	const char *wrong = check && b->seals ? NULL : "out of memory";
 	reader_init(&reader, b);
 	for (uint32_t i = 0; i < b->catalog.head.frames && !wrong; i++) {
-		if (!stop_check(fault) || !reader_block(&reader, i, fault))
+		if (!stop_check(fault))
 			break;
-		wrong = check_block(check, i, &reader.block);
+		if (!afford(b, catalog_frame(&b->catalog, i).block_plain))
+			wrong = "out of memory";
+		else if (reader_block(&reader, i, fault))
+			wrong = check_block(check, i, &reader.block);
+		else
+			break;
 	}
 	if (!wrong && !fault->code)
 		wrong = check_end(check);
@@ -230,9 +247,13 @@ fail:
 	return false;
 }
 
-bool bundle_open_index(struct bundle *b, const char *name, int fd, int64_t at, struct fault *fault)
+bool bundle_open_index(struct bundle *b, const char *name, int fd, int64_t at, uint64_t *budget,
+                       struct fault *fault)
 {
-	if (!start(b, name, fd))
+	bool started = start(b, name, fd);
+
+	b->budget = budget;
+	if (!started)
 		fault_set(fault, EXIT_INTERNAL, name, "open", "out of memory");
 	else if (read_index(b, at, false, fault))
 		return true;

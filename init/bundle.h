@@ -27,10 +27,11 @@ struct bundle {
 	uint64_t index_seal;       /* the same of the index as it stands in the bundle */
 	struct hash_seal *sealing; /* that while it is read; else NULL */
 	struct catalog catalog;
-	uint64_t size; /* bytes of the whole bundle */
-	bool held;     /* a volume's own index: what is wrong with it is EXIT_VOLUME */
-	bool shared;   /* such a one that a group can write (state.h) */
-	char id[33];   /* hexadecimal, NUL-terminated */
+	uint64_t *budget; /* see bundle_open_index; borrowed */
+	uint64_t size;    /* bytes of the whole bundle */
+	bool held;        /* a volume's own index: what is wrong with it is EXIT_VOLUME */
+	bool shared;      /* such a one that a group can write (state.h) */
+	char id[33];      /* hexadecimal, NUL-terminated */
 };
 
 /* Open the bundle NAME ("-": standard input), read its index and check all of it. On failure BUNDLE is
@@ -38,8 +39,12 @@ struct bundle {
 bool bundle_open(struct bundle *bundle, const char *name, struct fault *fault);
 
 /* The same for the index alone, as it stands at offset AT of the file FD (a volume's state keeps one).
- * BUNDLE takes FD over, also on failure. */
-bool bundle_open_index(struct bundle *bundle, const char *name, int fd, int64_t at, struct fault *fault);
+ * BUNDLE takes FD over, also on failure. Unless BUDGET is NULL, what is read and unpacked is taken from those
+ * bytes, and an index that needs more of them, or has a catalog or a block of more than BUDGET_PIECE, is out
+ * of memory. */
+#define BUDGET_PIECE (8u << 20)
+bool bundle_open_index(struct bundle *bundle, const char *name, int fd, int64_t at, uint64_t *budget,
+                       struct fault *fault);
 
 void bundle_close(struct bundle *bundle);
 

@@ -154,17 +154,20 @@ static bool ends_in(struct text name, const char *suffix)
 /* The paths of all bundles that the image has, sorted, to *PATHS, which ends in NULL; the caller frees it. */
 static bool find_bundles(char ***paths, size_t *count, struct fault *fault)
 {
-	struct names names;
+	struct names names = {0};
 	int fd = open(BUNDLE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool done = fd >= 0 && names_read(fd, &names);
 
 	close_fd(&fd);
-	*count = 0;
-	if (!done && errno != ENOENT)
-		return fault_missing(fault, errno, BUNDLE_DIR, "read directory");
 	/* One allocation: the pointers, then what they point to. */
-	size_t pointers = done ? (names.count + 1) * sizeof **paths : 0;
+	size_t pointers = (names.count + 1) * sizeof **paths;
 	*paths = done ? malloc(pointers + names.count * (sizeof BUNDLE_DIR + NAME_LEN_MAX + 2)) : NULL;
+	*count = 0;
+	if (!*paths && errno != ENOENT) {
+		fault_missing(fault, errno, BUNDLE_DIR, "read directory");
+		names_free(&names);
+		return false;
+	}
 	char *text = *paths ? (char *)*paths + pointers : NULL;
 	for (uint32_t i = 0; text && i < names.count; i++) {
 		struct text name = names_get(&names, i);
@@ -173,8 +176,7 @@ static bool find_bundles(char ***paths, size_t *count, struct fault *fault)
 		(*paths)[(*count)++] = text;
 		text += sprintf(text, BUNDLE_DIR "/%s", name.s) + 1;
 	}
-	if (done)
-		names_free(&names);
+	names_free(&names);
 	return *count > 0 || fault_set(fault, EXIT_BUNDLE, BUNDLE_DIR, "find bundles",
 	                               "there is no *" BUNDLE_SUFFIX ", and none was named");
 }

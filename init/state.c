@@ -43,8 +43,14 @@ bool state_fault(const struct state *s, struct fault *fault, const char *name, c
 
 void state_init(struct state *s, const struct dest *dest)
 {
-	*s = (struct state){
-	    .dest = dest, .dir = -1, .lock = -1, .tmp = -1, .journal = -1, .held.fd = -1, .group = (gid_t)-1};
+	*s = (struct state){.dest = dest,
+	                    .dir = -1,
+	                    .lock = -1,
+	                    .tmp = -1,
+	                    .journal = -1,
+	                    .held.fd = -1,
+	                    .group = (gid_t)-1,
+	                    .budget = SHARED_MAX};
 }
 
 void state_close(struct state *s)
@@ -101,16 +107,17 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 		close(fd);
 		return false;
 	}
+	/* One that a group has written may be made to need more memory than there is, or hours. */
 	bool shared = st->st_mode & 022;
-	if (bundle_open_index(b, state_path(s, name, path), fd, STATE_SIZE, &inner)) {
+	bool opened = bundle_open_index(b, state_path(s, name, path), fd, STATE_SIZE,
+	                                shared ? &s->budget : NULL, &inner);
+	if (opened) {
 		b->held = true;
 		b->shared = shared;
-		return true;
-	}
-	/* One that a group has written may be made to need more memory than there is. */
-	if (inner.code != EXIT_BUNDLE && (inner.code != EXIT_INTERNAL || !shared))
+	} else if (inner.code != EXIT_BUNDLE && (inner.code != EXIT_INTERNAL || !shared)) {
 		*fault = inner;
-	return false;
+	}
+	return opened;
 }
 
 static bool load_held(struct state *s, struct fault *fault)

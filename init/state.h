@@ -29,6 +29,11 @@
 
 enum { STATE_PATH_SIZE = PATH_LEN_MAX + 64 };
 
+/* What a group may have written must neither take minutes nor more memory than the fill: of all such indexes
+ * together this many bytes, unpacked, are looked at. Those that need more count as none. See
+ * bundle_open_index. */
+#define SHARED_MAX (UINT64_C(256) << 20)
+
 struct state {
 	const struct dest *dest;
 	int dir, lock, tmp; /* descriptors: .decant, .decant/lock, .decant/tmp */
@@ -50,6 +55,7 @@ struct state {
 	struct names journals;      /* their names */
 	struct releases releases;   /* none kept, until releases_choose says so */
 	bool keep_held;             /* what is held becomes a kept release when state_drop sets it aside */
+	uint64_t budget;            /* so many more bytes of indexes that a group can write are looked at */
 	_Atomic unsigned discarded; /* how many names state_discard has given away */
 };
 

@@ -1,9 +1,9 @@
 /* heavybundle - a small bundle with a large index: blocks of nearly 16 MiB, all of them the same zeros.
  *
- *     heavybundle BLOCKS >BUNDLE
+ *     heavybundle BLOCKS [BYTES] >BUNDLE
  *
- * Each block is that of a directory of its own, with empty files whose attributes have long values. All sums
- * are right (init/FORMAT.md has the layout). */
+ * Each block is that of a directory of its own, with 253 empty files, each of which has an attribute of BYTES
+ * in all (65536; 0: none). All sums are right (init/FORMAT.md has the layout). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,9 @@
 #include <xxhash.h>
 #include <zstd.h>
 
-enum { FRAME = 1024, FILES = 253, SET = 65536, BLOCK = FILES * (59 + 1 + SET) };
+enum { FRAME = 1024, FILES = 253, SET_MAX = 65536, BLOCK_MAX = FILES * (59 + 1 + SET_MAX) };
 
+static uint32_t set = SET_MAX;
 static unsigned char *at;
 
 static void put(uint64_t value, int bytes)
@@ -35,7 +36,8 @@ static size_t pack(void *to, size_t room, const void *from, size_t size)
 	return packed;
 }
 
-static void make_block(unsigned char *block)
+/* Returns its size. */
+static size_t make_block(unsigned char *block)
 {
 	XXH128_canonical_t nothing;
 	XXH128_canonicalFromHash(&nothing, XXH3_128bits("", 0));
@@ -47,21 +49,23 @@ static void make_block(unsigned char *block)
 		memcpy(at, nothing.digest, 16);
 	column(FILES, 1, 1); /* name */
 	column(FILES, 0, 2); /* target */
-	column(FILES, SET, 4);
+	column(FILES, set, 4);
 	for (uint64_t name = 1; name < 256; name++)
 		if (name != '.' && name != '/')
 			put(name, 1);
-	for (int i = 0; i < FILES; i++) {
+	for (int i = 0; i < FILES && set; i++) {
 		put(6, 1);
 		memcpy(at, "user.x", 6);
 		at += 6;
-		put(SET - 11, 4);
-		at += SET - 11;
+		put(set - 11, 4);
+		at += set - 11;
 	}
+	return (size_t)(at - block);
 }
 
 static size_t make_catalog(unsigned char *catalog, uint32_t blocks, size_t frame_packed,
-                           const unsigned char *frame, size_t block_packed, const unsigned char *block)
+                           const unsigned char *frame, size_t block_packed, const unsigned char *block,
+                           size_t block_size)
 {
 	at = catalog;
 	put(0, 4);
@@ -84,8 +88,8 @@ static size_t make_catalog(unsigned char *catalog, uint32_t blocks, size_t frame
 	column(blocks, XXH3_64bits(frame, FRAME), 8);
 	column(blocks, FILES, 4);
 	column(blocks, block_packed, 4);
-	column(blocks, BLOCK, 4);
-	column(blocks, XXH3_64bits(block, BLOCK), 8);
+	column(blocks, block_size, 4);
+	column(blocks, XXH3_64bits(block, block_size), 8);
 	for (uint32_t i = 0; i < blocks; i++)
 		at += sprintf((char *)at, "%04x", i);
 	return (size_t)(at - catalog);
@@ -119,17 +123,20 @@ int main(int argc, char **argv)
 	                                     0,    0,    0x5d, 0x2a, 0x4d, 0x18},
 	                           zeros[FRAME];
 	unsigned char frame[2 * FRAME], head[88 + 4];
-	uint32_t blocks = argc == 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
-	size_t room = ZSTD_compressBound(BLOCK) + (size_t)blocks * 100;
-	unsigned char *block = calloc(1, BLOCK), *packed = malloc(room), *plain = malloc(room),
+	uint32_t blocks = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+	size_t room = ZSTD_compressBound(BLOCK_MAX) + (size_t)blocks * 100;
+	unsigned char *block = calloc(1, BLOCK_MAX), *packed = malloc(room), *plain = malloc(room),
 	              *catalog = malloc(room);
 
-	if (!blocks || blocks > 65536 || !block || !packed || !plain || !catalog)
+	if (argc > 2)
+		set = (uint32_t)strtoul(argv[2], NULL, 10);
+	if (!blocks || blocks > 65536 || set > SET_MAX || (set && set < 11) || !block || !packed || !plain ||
+	    !catalog)
 		return 2;
-	make_block(block);
+	size_t block_size = make_block(block);
 	size_t frame_packed = pack(frame, sizeof frame, zeros, FRAME),
-	       block_packed = pack(packed, room, block, BLOCK);
-	size_t size = make_catalog(plain, blocks, frame_packed, zeros, block_packed, block);
+	       block_packed = pack(packed, room, block, block_size);
+	size_t size = make_catalog(plain, blocks, frame_packed, zeros, block_packed, block, block_size);
 	size_t catalog_packed = pack(catalog, room, plain, size);
 	XXH128_canonical_t id;
 

@@ -256,10 +256,8 @@ lie() {
 	[[ $(ls v/.decant/tmp | wc -l) -eq 6000 ]]
 }
 
-@test "a state that a group has made to need more memory than there is counts as none" {
+@test "a state that a group has made to need more memory than there is, or hours, counts as none" {
 	chgrp 7777 v
-	fill "$one" v
-	kubelet
 	# A catalog of 256 MiB, the format's limit, that packs to some KB.
 	head -c 268435456 /dev/zero | zstd -q --stream-size=268435456 >catalog
 	{
@@ -267,12 +265,22 @@ lie() {
 		perl -e 'print pack("a8 v v V V V V V x32 x16 x8", "decant\x1a\n", 1, 0, 1, 0, 1, 1 << 28, $ARGV[0])' \
 			"$(stat -c %s catalog)"
 		cat catalog
-	} | "$top/build/tests/resum" bundle | tail -c +18 >bomb
-	head -c 84 v/.decant/state | cat - bomb >bombed
-	cat bombed >v/.decant/state
-	for limit in 65536 unlimited; do
-		(ulimit -v $limit && "$decant" fill --threads 1 --dest v "$two")
+	} | "$top/build/tests/resum" bundle >large
+	# 15 GB of blocks, and the names of 8,000,000 files.
+	"$top/build/tests/heavybundle" 2000 30000 >long
+	"$top/build/tests/heavybundle" 31000 0 >many
+	for planted in large:300 long:300 many:25000; do
+		fill "$one" v
+		kubelet
+		head -c 84 v/.decant/state >bomb
+		perl -e 'read STDIN, $_, 17; $size = unpack "x13 V"; local $/; $_ = <STDIN>; print $size ? substr $_, 0, $size : $_' \
+			<${planted%:*} >>bomb
+		cat bomb >v/.decant/state
+		strace -f -qq -o trace -e trace=mmap,pread64 "$decant" fill --threads 1 --dest v "$two"
 		verify "$two" v
+		# What is too much is not even begun: of the last one 256 MiB of small blocks.
+		[[ $(wc -l <trace) -lt ${planted#*:} ]]
+		refute grep -E 'mmap\(NULL, [0-9]{9}' trace
 	done
 }
 

@@ -172,3 +172,39 @@ mount_idmapped() { # DIR TO
 	verify b.tar.zst t
 	[[ $(grep -c fremovexattr trace) -ge 5000 && $(grep -c flistxattr trace) -lt 50 ]]
 }
+
+@test "what is right and somebody else's stays, and what is not is replaced: no fill fails for it" {
+	chmod 755 .
+	as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	mkdir -p s/d
+	echo hello | tee s/d/f >s/f
+	setfattr -n user.x -v 1 s/d
+	find s -exec touch -d @1600000000 {} +
+	pack s one.b
+	touch -d @1700000000 s/f
+	pack s two.b
+	chmod 444 s/f
+	pack s three.b
+	# All is root's, and right.
+	mkdir -p v/d
+	cp -a s/d v/
+	cp s/f v/f
+	chmod 644 v/f
+	touch -d @1600000000 v/f
+	chown 1000:1000 v
+	for bundle in one two three; do
+		"${as[@]}" "$decant" fill --dest v - <$bundle.b
+		"${as[@]}" "$decant" verify --extra --dest v - <$bundle.b
+		[ "$(stat -c %u v/d)" -eq 0 ]
+		sleep 0.05
+	done
+	# Root may not change such a directory, either.
+	mkdir w
+	fill one.b w
+	chattr +i w/d
+	status=0
+	fill two.b w || status=$?
+	chattr -i w/d
+	[ "$status" -eq 0 ]
+	verify two.b w
+}
