@@ -6,9 +6,7 @@ load k8s
 
 # Two lines of names: of the objects, and of their init containers.
 inside() { # FILE
-	yq -r .metadata.name "$1" | tr '\n' ' '
-	echo
-	yq -r '.spec.initContainers[]?.name' "$1" | tr '\n' ' '
+	yq -s -j '(.[].metadata.name | ., " "), "\n", (.[].spec.initContainers[]?.name | ., " ")' "$1"
 }
 
 rest='metadata: { name: b }\nspec: { containers: [{ name: web }] }\n'
