@@ -30,10 +30,11 @@ struct dest {
 	bool amends;            /* it may set mode, owner and time of what is somebody else's */
 	bool overrides;         /* it may change the names in a directory, whatever the mode says */
 	unsigned char boot[36]; /* this boot's id as the kernel writes it (random(4)), or zeros */
-	bool root_is_ours;      /* this process may set its mode, owner and time, so they are compared */
-	long step;              /* nanoseconds; times are kept in steps no larger than this */
-	bool aliases;           /* it may take one spelling of a name for another. Set by dest_look */
-	bool rereads;           /* what is compared must be on disk: dest_reread. Set for --sync */
+	bool root_is_ours; /* its mode, owner and time are set and compared: not those of a mount point that
+	                    * this process may not change */
+	long step;         /* nanoseconds; times are kept in steps no larger than this */
+	bool aliases;      /* it may take one spelling of a name for another. Set by dest_look */
+	bool rereads;      /* what is compared must be on disk: dest_reread. Set for --sync */
 };
 
 /* Open the directory PATH as a volume. With CREATE its last component is made (0755) when it is missing.

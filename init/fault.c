@@ -26,6 +26,7 @@ static enum exit_code code_of(int errnum)
 	case EXDEV:
 	case ENOENT:
 	case EEXIST:
+	case ENOTEMPTY:
 	case EBUSY:
 	case EOPNOTSUPP:
 	case ERANGE:
@@ -36,6 +37,8 @@ static enum exit_code code_of(int errnum)
 	case EILSEQ: /* the same, for how it is written */
 		return EXIT_VOLUME;
 	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
 		return EXIT_INTERNAL;
 	default:
 		return EXIT_IO;

@@ -10,7 +10,7 @@
 
 enum exit_code {
 	EXIT_DONE = 0,     /* done and checked */
-	EXIT_INTERNAL = 1, /* no memory, or a defect of this program */
+	EXIT_INTERNAL = 1, /* no memory or descriptors, or a defect of this program */
 	EXIT_USAGE = 2,
 	EXIT_BUNDLE = 10, /* the bundle is damaged, or not one */
 	EXIT_VOLUME = 11, /* the volume is unsafe or unusable */

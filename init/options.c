@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "argument.h"
 #include "path.h"
 #include "releases.h"
 
@@ -250,15 +251,14 @@ bool options_parse(struct options *o, int argc, char **argv, struct fault *fault
 
 	opterr = 0;
 	for (optind = 1 + skip;;) {
-		char *word = optind < argc ? argv[optind] : NULL;
+		const char *word = next_option(argc, argv, "decant");
 		int option = getopt_long(argc, argv, ":0", table, NULL);
 		if (option == -1)
 			break;
 		if (option == '?' || option == ':')
-			return usage(fault, word ? word : "decant",
-			             option == '?' ? "no such option" : "wants a value");
+			return usage(fault, word, option == '?' ? "no such option" : "wants a value");
 		if (!(commands_of(option) & BIT(command)))
-			return usage(fault, word ? word : "decant", "does not go with this command");
+			return usage(fault, word, "does not go with this command");
 		if (optarg ? !apply_valued(o, option, optarg, fault) : (apply_flag(o, option), false))
 			return false;
 	}

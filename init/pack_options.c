@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "argument.h"
 #include "format.h"
 #include "path.h"
 
@@ -212,7 +213,7 @@ bool pack_options_parse(struct pack_options *o, int argc, char **argv, struct fa
 		return fault_set(fault, EXIT_INTERNAL, "decant-pack", "start", "out of memory");
 	opterr = 0;
 	for (;;) {
-		const char *word = optind < argc ? argv[optind] : "decant-pack";
+		const char *word = next_option(argc, argv, "decant-pack");
 		int option = getopt_long(argc, argv, ":o:", table, NULL);
 		if (option == -1)
 			break;

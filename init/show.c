@@ -111,6 +111,8 @@ static bool list_frame(const struct options *o, struct reader *r, struct reader 
 		return false;
 	while (span_next(&spans, &span)) {
 		char path[PATH_LEN_MAX + 1] = "";
+		if (!stop_check(fault))
+			return false;
 		if (span.dir)
 			catalog_path(c, span.dir, path);
 		if (span.begins && span.dir) {

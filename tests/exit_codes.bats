@@ -27,11 +27,13 @@ setup() {
 	"$decant_pack" --version
 }
 
-@test "1: no memory" {
+@test "1: no memory, no descriptors" {
 	head -c 9000000 /dev/urandom >tree/big
 	pack tree big.tar.zst
 	run -1 --separate-stderr bash -c 'ulimit -v 5000; exec "$0" fill --threads 1 --dest v big.tar.zst' "$decant"
 	says "memory"
+	run -1 --separate-stderr bash -c 'ulimit -n 9; exec "$0" fill --threads 1 --dest v big.tar.zst' "$decant"
+	says "file descriptors"
 }
 
 @test "2: usage" {
@@ -46,6 +48,14 @@ setup() {
 		[ "$status" -eq 2 ]
 		says
 	done
+	# It is the option that is told, also behind a bundle.
+	for words in "fill b.tar.zst --bogus" "fill b.tar.zst --threads" "list b.tar.zst --sync" "fill --dest v b.tar.zst -x"; do
+		# shellcheck disable=SC2086 # words
+		run -2 --separate-stderr "$decant" $words
+		[[ $stderr == "decant: ${words##* }: usage: "* ]]
+	done
+	run -2 --separate-stderr "$decant_pack" tree --bogus -o b
+	[[ $stderr == 'decant-pack: --bogus: usage: '* ]]
 	run -2 --separate-stderr "$decant" fill --dest '' b.tar.zst
 	for number in ' 1' +1 -1 ' -18446744073709551615' 1x ''; do
 		run -2 --separate-stderr "$decant" fill --threads "$number" --dest v b.tar.zst

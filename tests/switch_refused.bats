@@ -99,6 +99,26 @@ refused() { # WORD...
 	holds 2 1
 }
 
+@test "a directory of somebody else's in the tree's place is no tree of ours, to fill and to verify" {
+	local id=$(id_of 2)
+	chmod 755 .
+	chmod 1777 v
+	as=(setpriv --reuid 1234 --regid 1234 --clear-groups)
+	stranger=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	"${stranger[@]}" mkdir -m 777 "v/$id"
+	run -15 --separate-stderr "${as[@]}" "$decant" fill --switch --dest v - <"$share/r2.tar.zst"
+	says "v/$id: "
+	[ ! -e v/current ]
+	rm -r "v/$id"
+	"${as[@]}" "$decant" fill --switch --dest v - <"$share/r2.tar.zst"
+	"${stranger[@]}" "$decant" verify --switch --dest v - <"$share/r2.tar.zst"
+	chmod 777 "v/$id"
+	for who in "${as[*]}" "${stranger[*]}"; do
+		# shellcheck disable=SC2086 # words
+		run -16 $who "$decant" verify --switch --dest v - <"$share/r2.tar.zst"
+	done
+}
+
 @test "11: a directory that was filled without --switch, finished or not" {
 	rm -r v
 	cp -a "$share/r1" v
