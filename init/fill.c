@@ -42,11 +42,16 @@ static bool fits(const struct fill *f, struct fault *fault)
 	uint32_t unit;
 
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
-		return fault_errno(fault, errno, f->dest->path, "statfs");
+		return fault_errno(fault, errno, f->dest->path, "check space");
 	if (f->fresh) /* the bundle counts in steps of 4,096 bytes */
 		need = unit < 4096 && c->content < c->disk ? c->content : c->disk;
 	if (!f->state.resumed)
 		need += bundle_index_size(f->bundle);
+	/* btrfs counts what was removed as used until it commits, which it does by itself before a write
+	 * fails. */
+	if ((need > bytes || names - 1 > inodes) &&
+	    (!dest_sync(f->dest) || !dest_space(f->dest, &bytes, &inodes, &unit)))
+		return fault_errno(fault, errno, f->dest->path, "check space");
 	if (need > bytes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
 		                 "%llu bytes needed, %llu free", (unsigned long long)need,

@@ -230,6 +230,24 @@ small_volume() { # fresh|refill OPTIONS
 	verify "$BATS_FILE_TMPDIR/one.tar.zst" v
 }
 
+@test "room that the file system has yet to count is no reason to refuse, and is asked for once" {
+	prepare fresh
+	# As btrfs does until it commits: f_type, f_bsize, and of 1,000,000 blocks none is free.
+	local none
+	none=@arg2=9419020100000000001000000000000040420f0000000000$(printf '00%.0s' {1..16})
+	run -12 --separate-stderr strace -qq -o trace -e trace=fstatfs,syncfs -e inject=fstatfs:poke_exit="$none" \
+		"$decant" fill --dest v "$BATS_FILE_TMPDIR/two.tar.zst"
+	says "bytes needed, 0 free"
+	[[ $(sed 's/(.*//' trace | paste -sd ,) == fstatfs,syncfs,fstatfs ]]
+	strace -qq -o trace -e trace=fstatfs,syncfs -e inject=fstatfs:when=1:poke_exit="$none" \
+		"$decant" fill --dest v "$BATS_FILE_TMPDIR/two.tar.zst"
+	grep -q f_bfree=0 trace
+	converges
+	# Where there is room nothing is flushed.
+	strace -qq -o trace -e trace=fstatfs,syncfs "$decant" fill --dest v "$BATS_FILE_TMPDIR/one.tar.zst"
+	refute grep syncfs trace
+}
+
 @test "a volume that fills up all the same is 12, and is right once there is room" {
 	mount_tmpfs v size=3M
 	run -12 --separate-stderr "$decant" fill --no-space-check --dest v "$BATS_FILE_TMPDIR/two.tar.zst"
