@@ -100,7 +100,8 @@ refused() { # WORD...
 }
 
 @test "a directory of somebody else's in the tree's place is no tree of ours, to fill and to verify" {
-	local id=$(id_of 2)
+	local id
+	id=$(id_of 2)
 	chmod 755 .
 	chmod 1777 v
 	as=(setpriv --reuid 1234 --regid 1234 --clear-groups)
