@@ -10,7 +10,8 @@
  * frames, by its hash at once. What this cannot see is a writer who, while a fill is running, changes a file
  * that is done already and sets its mtime back, changes its attributes, or gives it the name of another of
  * its size and mtime; one who exchanges blocks by an ioctl (XFS_IOC_SWAPEXT, EXT4_IOC_MOVE_EXT), which
- * changes no time; and one whose new ctime a power cut undid (README, Limits).
+ * changes no time; one who writes through a mapping on tmpfs, which need not change any; and one whose new
+ * ctime a power cut undid (README, Limits).
  */
 #ifndef DECANT_PLAN_H
 #define DECANT_PLAN_H
