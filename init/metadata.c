@@ -181,15 +181,14 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 {
 	unsigned bits = dest_differs(d, fd, st, m);
 
-	bool same = xattrs_match(fd, m->xattrs);
-	/* It may be one that is not ours to change. */
-	if (!bits && same)
+	/* Where something else changes, attributes are set unasked. */
+	bool same = (!bits || !m->xattrs.len) && xattrs_match(fd, m->xattrs);
+	if (same && !bits) /* it may be one that is not ours to change */
 		return true;
-	if ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK))
-		bits |= DIFFERS_MODE;
 	/* Setting any wants the file to be writable, also where it has the same already. */
-	if (m->xattrs.len || !same) {
+	if (!same || ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK)))
 		bits |= DIFFERS_MODE;
+	if (!same) {
 		*action = "set xattr";
 		if (!(st->st_mode & 0200) && fchmod(fd, (st->st_mode & MODE_MASK) | 0200) != 0)
 			return false;
