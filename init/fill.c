@@ -249,8 +249,6 @@ bool fill_volume(const struct options *options, const struct log *log, struct bu
 	struct fill f = {.options = options, .log = log, .bundle = b, .dest = dest, .workers = workers};
 	bool changed = true;
 
-	if (!fill_allowed(options, b, fault))
-		return false;
 	progress_begin(&f.progress, log, dest->path, b->catalog.head.data_plain);
 	if (state_lock(&f.state, dest, options->lock_timeout, fault) && check_kind(&f, fault) &&
 	    state_clear(&f.state, fault) && state_load(&f.state, fault) && look_fresh(&f, fault)) {

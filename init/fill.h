@@ -35,7 +35,8 @@ struct fill {
 	struct progress_state progress;
 };
 
-/* Does BUNDLE have what OPTIONS do not accept? Then false. */
+/* Does BUNDLE have what OPTIONS do not accept? Then false. To be asked of every bundle of a run before the
+ * first volume is filled. */
 bool fill_allowed(const struct options *options, const struct bundle *bundle, struct fault *fault);
 
 /* Fill the volume DEST from BUNDLE and log a summary. */

@@ -40,16 +40,20 @@ struct task {
 	struct dest dest;
 };
 
-static bool open_task(struct task *task, const char *name, const struct options *o, struct fault *fault)
+static bool open_bundle(struct bundle *b, const char *name, const struct options *o, struct fault *fault)
 {
-	char path[PATH_LEN_MAX + 1];
-
-	if (!bundle_open(&task->bundle, name, fault))
+	if (!bundle_open(b, name, fault))
 		return false;
-	const struct bundle *b = &task->bundle;
 	if (o->expect && strcmp(o->expect, b->id) != 0)
 		return fault_set(fault, EXIT_BUNDLE, b->name, "check id", "is bundle %s, not %s", b->id,
 		                 o->expect);
+	return o->command == COMMAND_VERIFY || fill_allowed(o, b, fault);
+}
+
+static bool open_dest(struct task *task, const struct options *o, struct fault *fault)
+{
+	const struct bundle *b = &task->bundle;
+	char path[PATH_LEN_MAX + 1];
 	struct text dest = b->catalog.dest;
 	if (o->dest)
 		dest = (struct text){o->dest, strlen(o->dest)};
@@ -133,8 +137,11 @@ static bool run(char *const *names, size_t count, const struct options *o, const
 	for (size_t i = 0; i < count && done; i++) {
 		tasks[i].bundle.fd = tasks[i].dest.root = -1;
 		opened++;
-		done = open_task(&tasks[i], names[i], o, fault);
+		done = open_bundle(&tasks[i].bundle, names[i], o, fault);
 	}
+	/* Only now, since --create makes them. */
+	for (size_t i = 0; i < count && done; i++)
+		done = open_dest(&tasks[i], o, fault);
 	if (done)
 		done = check_distinct(tasks, count, fault) && run_tasks(tasks, count, o, log, fault);
 	while (opened-- > 0) {

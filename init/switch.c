@@ -293,7 +293,7 @@ bool switch_fill(const struct options *o, const struct log *log, struct bundle *
 	struct state *s = &w.state;
 
 	/* Before anything is made here; and again, when no other fill can change it any more. */
-	if (!fill_allowed(o, b, fault) || !read_link(dest, w.before, fault))
+	if (!read_link(dest, w.before, fault))
 		return false;
 	if (state_lock(s, dest, o->lock_timeout, fault) && claim(&w, fault) &&
 	    read_led(dest, w.before, fault) && state_clear(s, fault) && state_load(s, fault) &&

@@ -99,6 +99,32 @@ setup() {
 	[ -z "$(ls -A v)" ]
 }
 
+@test "of several bundles one that is refused keeps every volume as it was" {
+	mkdir other
+	touch other/file
+	chmod 4755 other/file
+	pack "$tree" good.tar.zst --dest "$PWD/v"
+	pack other setid.tar.zst --setid --dest "$PWD/w"
+	pack "$tree" cut.tar.zst --dest "$PWD/w"
+	truncate -s -1 cut.tar.zst
+	for refused in setid cut; do
+		for create in "" --create; do
+			run -10 --separate-stderr "$decant" $create good.tar.zst $refused.tar.zst
+			says $refused.tar.zst
+			[ -z "$(ls -A v)" ]
+			[ ! -e w ]
+		done
+	done
+	rmdir v
+	run -10 --separate-stderr "$decant" --create good.tar.zst setid.tar.zst
+	[ ! -e v ]
+	run --separate-stderr "$decant" --create --setid good.tar.zst setid.tar.zst
+	[ "$status" -eq 0 ]
+	same_tree other w
+	run --separate-stderr "$decant" verify good.tar.zst setid.tar.zst
+	[ "$status" -eq 0 ]
+}
+
 @test "two ways to write one place are still one place" {
 	pack "$tree" 1.tar.zst --dest "$PWD/v"
 	pack "$tree" 2.tar.zst --dest "$PWD/v/"

@@ -182,7 +182,9 @@ static void run_task(const struct run *run, const char *name, struct fault *faul
 		show_list(o, name, fault);
 	else if (o->command == COMMAND_INFO)
 		show_info(o, name, fault);
-	else if (bundle_open(&bundle, name, fault) && dest_open(&dest, "/mnt/volume", false, fault))
+	else if (bundle_open(&bundle, name, fault) &&
+	         (o->command == COMMAND_VERIFY || fill_allowed(o, &bundle, fault)) &&
+	         dest_open(&dest, "/mnt/volume", false, fault))
 		o->command == COMMAND_VERIFY ? verify_volume(o, &log, &bundle, &dest, run->workers, fault)
 		                             : fill_volume(o, &log, &bundle, &dest, run->workers, fault);
 	bundle_close(&bundle);
