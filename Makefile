@@ -82,8 +82,8 @@ libc := musl $(shell cat $(DEPS)/musl/version 2>/dev/null)
 cppflags += -nostdinc -isystem $(DEPS)/musl/include \
 	-isystem $(shell $(compiler) -print-file-name=include 2>/dev/null) -isystem $(DEPS)/include
 ldflags += -nostdlib -nostartfiles $(DEPS)/musl/lib/rcrt1.o $(DEPS)/musl/lib/crti.o
-libs += -Wl,--start-group $(DEPS)/musl/lib/libc.a \
-	$(shell $(compiler) -print-libgcc-file-name 2>/dev/null) -Wl,--end-group $(DEPS)/musl/lib/crtn.o
+libgcc := $(OBJ)/libgcc.a
+libs += -Wl,--start-group $(DEPS)/musl/lib/libc.a $(libgcc) -Wl,--end-group $(DEPS)/musl/lib/crtn.o
 decoder := $(DEPS)/lib/libzstd-decode.a
 encoder := $(DEPS)/lib/libzstd.a
 endif
@@ -106,11 +106,11 @@ all: $(OUT)/decant $(OUT)/decant-pack
 
 link = $(compiler) $(CFLAGS) $(ldflags) $(LDFLAGS) -o $@ $< $(OBJ)/parts.a
 
-$(OUT)/decant: $(OBJ)/main.o $(OBJ)/parts.a $(filter %.a,$(decoder))
+$(OUT)/decant: $(OBJ)/main.o $(OBJ)/parts.a $(libgcc) $(filter %.a,$(decoder))
 	$(call show,LD)
 	$(quiet)$(link) $(decoder) $(libs)
 
-$(OUT)/decant-pack: $(OBJ)/pack.o $(OBJ)/parts.a $(filter %.a,$(encoder))
+$(OUT)/decant-pack: $(OBJ)/pack.o $(OBJ)/parts.a $(libgcc) $(filter %.a,$(encoder))
 	$(call show,LD)
 	$(quiet)$(link) $(encoder) $(libs)
 
@@ -119,6 +119,10 @@ $(OBJ)/parts.a: $(part_objects)
 	$(call show,AR)
 	$(quiet)rm -f $@
 	$(quiet)$(AR) rcD $@ $(part_objects)
+
+# gcc's own functions bring tables for unwinding along, of 388 bytes on aarch64.
+$(OBJ)/libgcc.a: $(OBJ)/flags
+	$(quiet)$(if $(CROSS),$(CROSS)-)objcopy -R .eh_frame "$$($(compiler) -print-libgcc-file-name)" $@
 
 $(OBJ)/%.o: init/%.c $(OBJ)/flags
 	$(call show,CC)

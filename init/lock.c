@@ -99,17 +99,15 @@ bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, stru
 	return open_dir(s, fault) && take_lock(s, timeout, fault);
 }
 
-bool state_group_may(const struct state *s, int dir)
+bool state_group_may(const struct state *s, int dir, bool remove)
 {
 	struct stat st;
-	return fstat(dir, &st) == 0 && st.st_gid == s->group &&
-	       (st.st_mode & (S_IWGRP | S_IXGRP | S_ISVTX)) == (S_IWGRP | S_IXGRP);
-}
 
-bool state_group_enters(const struct state *s, int dir)
-{
-	struct stat st;
-	return fstat(dir, &st) == 0 && (st.st_mode & (st.st_gid == s->group ? S_IXGRP : S_IXOTH));
+	if (fstat(dir, &st) != 0)
+		return false;
+	if (st.st_gid != s->group)
+		return !remove && (st.st_mode & S_IXOTH);
+	return (st.st_mode & S_IXGRP) && !(remove && (st.st_mode & (S_IWGRP | S_ISVTX)) != S_IWGRP);
 }
 
 bool state_heal(struct state *s, struct fault *fault)

@@ -7,6 +7,7 @@
 
 #include "io.h"
 #include "old.h"
+#include "path.h"
 #include "spelling.h"
 #include "stop.h"
 #include "strangers.h"
@@ -27,22 +28,6 @@ static bool failed(const struct pruner *p, uint32_t dir, struct text name, const
 	return dest_fault(p->fill->dest, &p->past->catalog, dir, name, action, fault);
 }
 
-/* Could the group that can write the index of PAST have removed names from directory NUMBER, open as FD? */
-static bool group_may(const struct pruner *p, uint32_t number, int fd)
-{
-	char path[PATH_LEN_MAX + 1];
-	bool may = state_group_may(&p->fill->state, fd);
-
-	while (may && number != 0) {
-		number = catalog_dir(&p->past->catalog, number).parent;
-		catalog_path(&p->past->catalog, number, path);
-		int above = dest_dir(p->fill->dest, path, O_PATH);
-		may = above >= 0 && state_group_enters(&p->fill->state, above);
-		close_fd(&above);
-	}
-	return may;
-}
-
 /* Does ERROR say that nothing has the name? A file system has no name that it does not take. */
 static bool is_absent(int error)
 {
@@ -56,16 +41,34 @@ static bool is_gone(int error)
 	return is_absent(error) || error == ENOTDIR || error == ELOOP || error == EXDEV;
 }
 
+/* Open PATH as the group would that can write the index of PAST: one directory by the other, for who may
+ * rename above can lead a path elsewhere. ENOENT where it could not have removed names. */
+static int open_shared(const struct pruner *p, const char *path)
+{
+	char name[NAME_LEN_MAX + 1] = ".";
+	int fd = dest_dir(p->fill->dest, name, O_PATH);
+
+	while (fd >= 0 && state_group_may(&p->fill->state, fd, !path)) {
+		if (!path)
+			return fd;
+		path = path_step(path, name);
+		int above = fd;
+		fd = dest_child(p->fill->dest, above, name, O_PATH);
+		close_fd(&above);
+	}
+	if (fd >= 0) {
+		close_fd(&fd);
+		errno = ENOENT;
+	}
+	return fd;
+}
+
 /* *GONE as is_gone, or the group that could write the index could not have removed what is in there. */
 static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
 {
 	char path[PATH_LEN_MAX + 1];
 	catalog_path(&p->past->catalog, number, path);
-	int fd = dest_dir(p->fill->dest, path, O_PATH);
-	if (fd >= 0 && p->past->shared && !group_may(p, number, fd)) {
-		close_fd(&fd);
-		errno = ENOENT;
-	}
+	int fd = p->past->shared ? open_shared(p, path) : dest_dir(p->fill->dest, path, O_PATH);
 	*gone = fd < 0 && is_gone(errno);
 	return fd;
 }
@@ -159,25 +162,43 @@ static bool mark(struct pruner *p, struct bundle *other, struct fault *fault)
 	return fault->code == EXIT_DONE;
 }
 
-/* Mark all that stays: what the bundle has, and what the kept releases have. */
+/* The same for the index in journal or release NAME, if it is *FOUND. */
+static bool mark_past(struct pruner *p, const char *name, bool *found, struct fault *fault)
+{
+	struct bundle past;
+
+	if (!state_past(&p->fill->state, name, &past, found, NULL, fault))
+		return false;
+	if (*found) {
+		mark(p, &past, fault);
+		bundle_close(&past);
+	}
+	return fault->code == EXIT_DONE;
+}
+
+/* Mark all that stays: what the bundle has, and what the kept releases have. False without a fault when the
+ * index of one of these counts as none: it may have had any name. That one's record goes, or nothing would be
+ * removed as long as it is there. */
 static bool mark_all(struct pruner *p, struct fault *fault)
 {
 	struct state *s = &p->fill->state;
-	const struct releases *r = &s->releases;
+	struct releases *r = &s->releases;
+	bool found = true;
 
 	if ((p->fill->bundle && !mark(p, p->fill->bundle, fault)) ||
 	    (s->keep_held && !mark(p, &s->held, fault)))
 		return false;
-	for (uint32_t i = 0; i < r->names.count && !fault->code; i++) {
-		struct bundle kept;
-		bool found;
-		if (!r->kept[i] || !state_past(s, names_get(&r->names, i).s, &kept, &found, NULL, fault) ||
-		    !found)
+	for (uint32_t i = 0; i < r->names.count && found; i++) {
+		if (!r->kept[i])
 			continue;
-		mark(p, &kept, fault);
-		bundle_close(&kept);
+		if (!mark_past(p, names_get(&r->names, i).s, &found, fault))
+			return false;
+		if (!found) {
+			r->dropped += r->kept[i] == RELEASE_KEPT;
+			r->kept[i] = RELEASE_UNKNOWN;
+		}
 	}
-	return fault->code == EXIT_DONE;
+	return found;
 }
 
 static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct text name, struct fault *fault)
@@ -303,6 +324,14 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 	return true;
 }
 
+static bool prune_names(struct pruner *p, struct fault *fault)
+{
+	for (uint32_t i = 0; i < p->past->catalog.head.frames; i++)
+		if (!stop_check(fault) || !prune_frame(p, i, fault))
+			return false;
+	return prune_dirs(p, fault);
+}
+
 static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 {
 	struct pruner p = {.fill = f, .past = past};
@@ -316,14 +345,8 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	reader_init(&p.reader, past);
 	if (!p.entry || !p.dir || !p.spelt)
 		fault_set(fault, EXIT_INTERNAL, f->dest->path, "prune", "out of memory");
-	else if (spell_dirs(&p, fault))
-		mark_all(&p, fault);
-	for (uint32_t i = 0; i < head->frames && !fault->code; i++) {
-		if (stop_check(fault))
-			prune_frame(&p, i, fault);
-	}
-	if (!fault->code)
-		prune_dirs(&p, fault);
+	else if (spell_dirs(&p, fault) && mark_all(&p, fault))
+		prune_names(&p, fault);
 	reader_free(&p.reader);
 	free(p.entry);
 	free(p.dir);
@@ -350,6 +373,9 @@ bool prune_managed(struct fill *f, struct fault *fault)
 {
 	const struct releases *r = &f->state.releases;
 
+	/* What the volume held was to be kept, too, and nobody knows its names. */
+	if (f->state.lost && f->options->keep_releases > 0)
+		return true;
 	if (f->state.has_held && !f->state.keep_held && !prune_past(f, &f->state.held, fault))
 		return false;
 	for (uint32_t i = 0; i < f->state.journals.count; i++)
@@ -370,14 +396,8 @@ bool prune_claims(struct fill *f, uint8_t *claimed, struct fault *fault)
 		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "plan", "out of memory");
 	reader_init(&p.reader, p.past);
 	for (uint32_t i = 0; i < f->state.journals.count && !fault->code; i++) {
-		struct bundle journal;
 		bool found;
-		if (state_past(&f->state, names_get(&f->state.journals, i).s, &journal, &found, NULL,
-		               fault) &&
-		    found) {
-			mark(&p, &journal, fault);
-			bundle_close(&journal);
-		}
+		mark_past(&p, names_get(&f->state.journals, i).s, &found, fault);
 	}
 	reader_free(&p.reader);
 	free(p.dir);

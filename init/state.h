@@ -45,6 +45,7 @@ struct state {
 	struct bundle
 	    held; /* index of the bundle that the volume holds, or held before the last fill began */
 	bool has_held;
+	bool lost;          /* a state was there, and counted as none */
 	char held_name[64]; /* its file: the state, or a journal that was one */
 	bool trusted;       /* written in this boot, or synced to disk */
 	bool synced;
@@ -116,11 +117,9 @@ bool state_end_first(struct state *state, struct fault *fault);
 bool state_mark(struct state *state, const char *name, struct fault *fault);
 bool state_unmark(struct state *state, const char *name, struct fault *fault);
 
-/* May members of the group that may write to the volume's root remove names from directory DIR? No more may
- * they by the names in an index that they can write. */
-bool state_group_may(const struct state *state, int dir);
-/* May they enter DIR, to come to one below it? */
-bool state_group_enters(const struct state *state, int dir);
+/* May members of the group that may write to the volume's root enter directory DIR, and with REMOVE remove
+ * names from it? No more may they by the names in an index that they can write. */
+bool state_group_may(const struct state *state, int dir, bool remove);
 /* The path of NAME (may be empty) of .decant, for messages, in OUT of STATE_PATH_SIZE bytes. */
 const char *state_path(const struct state *state, const char *name, char *out);
 /* FD, which ST describes, was written by this user or by root, and nobody else can write it. */

@@ -294,3 +294,43 @@ at_stop() { # NUMBER COMMAND...
 	fill two.b v
 	verify two.b v --extra
 }
+
+# The state is a group's word for p/q/file, which that group cannot come to; it may rename in the volume's root.
+give_to_group() {
+	rm -rf v
+	mkdir v
+	fill one.tar.zst v
+	mkdir -p v/p/q v/fake
+	echo precious >v/p/q/file
+	chgrp -R 7777 v
+	chmod 2775 v v/p/q v/fake
+	chmod 0700 v/p
+	cat forged/.decant/state >v/.decant/state
+	chmod 660 v/.decant/state
+}
+
+@test "who swaps a directory above for his own has nothing removed that he could not come to" {
+	mkdir -p forged/s/p/q
+	echo x >forged/s/p/q/file
+	pack forged/s forged.b
+	fill forged.b forged
+	give_to_group
+	chmod 0710 v/p
+	fill one.tar.zst v
+	[[ ! -e v/p/q/file ]]
+	give_to_group
+	strace -f -qq -o trace -e trace=openat2 "$decant" fill --threads 1 --dest v one.tar.zst
+	[[ $(cat v/p/q/file) == precious ]]
+	grep -nE '"(p|p/q)"' trace | cut -d: -f1 >places
+	[[ -s places ]]
+	while read -r place <&7; do
+		give_to_group
+		rm trace
+		strace -f -qq -o trace -e trace=openat2 -e inject=openat2:signal=STOP:when="$place" \
+			"$decant" fill --threads 1 --dest v one.tar.zst 7<&- &
+		at_stop 1 eval 'mv v/p v/aside && mv v/fake v/p'
+		wait $!
+		[[ $(cat v/aside/q/file) == precious ]]
+		verify one.tar.zst v
+	done 7<places
+}
