@@ -162,43 +162,25 @@ static bool mark(struct pruner *p, struct bundle *other, struct fault *fault)
 	return fault->code == EXIT_DONE;
 }
 
-/* The same for the index in journal or release NAME, if it is *FOUND. */
-static bool mark_past(struct pruner *p, const char *name, bool *found, struct fault *fault)
-{
-	struct bundle past;
-
-	if (!state_past(&p->fill->state, name, &past, found, NULL, fault))
-		return false;
-	if (*found) {
-		mark(p, &past, fault);
-		bundle_close(&past);
-	}
-	return fault->code == EXIT_DONE;
-}
-
-/* Mark all that stays: what the bundle has, and what the kept releases have. False without a fault when the
- * index of one of these counts as none: it may have had any name. That one's record goes, or nothing would be
- * removed as long as it is there. */
+/* Mark all that stays: what the bundle has, and what the kept releases have. */
 static bool mark_all(struct pruner *p, struct fault *fault)
 {
 	struct state *s = &p->fill->state;
-	struct releases *r = &s->releases;
-	bool found = true;
+	const struct releases *r = &s->releases;
 
 	if ((p->fill->bundle && !mark(p, p->fill->bundle, fault)) ||
 	    (s->keep_held && !mark(p, &s->held, fault)))
 		return false;
-	for (uint32_t i = 0; i < r->names.count && found; i++) {
-		if (!r->kept[i])
+	for (uint32_t i = 0; i < r->names.count && !fault->code; i++) {
+		struct bundle kept;
+		bool found;
+		if (!r->kept[i] || !state_past(s, names_get(&r->names, i).s, &kept, &found, NULL, fault) ||
+		    !found)
 			continue;
-		if (!mark_past(p, names_get(&r->names, i).s, &found, fault))
-			return false;
-		if (!found) {
-			r->dropped += r->kept[i] == RELEASE_KEPT;
-			r->kept[i] = RELEASE_UNKNOWN;
-		}
+		mark(p, &kept, fault);
+		bundle_close(&kept);
 	}
-	return found;
+	return fault->code == EXIT_DONE;
 }
 
 static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct text name, struct fault *fault)
@@ -324,14 +306,6 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 	return true;
 }
 
-static bool prune_names(struct pruner *p, struct fault *fault)
-{
-	for (uint32_t i = 0; i < p->past->catalog.head.frames; i++)
-		if (!stop_check(fault) || !prune_frame(p, i, fault))
-			return false;
-	return prune_dirs(p, fault);
-}
-
 static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 {
 	struct pruner p = {.fill = f, .past = past};
@@ -345,8 +319,14 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	reader_init(&p.reader, past);
 	if (!p.entry || !p.dir || !p.spelt)
 		fault_set(fault, EXIT_INTERNAL, f->dest->path, "prune", "out of memory");
-	else if (spell_dirs(&p, fault) && mark_all(&p, fault))
-		prune_names(&p, fault);
+	else if (spell_dirs(&p, fault))
+		mark_all(&p, fault);
+	for (uint32_t i = 0; i < head->frames && !fault->code; i++) {
+		if (stop_check(fault))
+			prune_frame(&p, i, fault);
+	}
+	if (!fault->code)
+		prune_dirs(&p, fault);
 	reader_free(&p.reader);
 	free(p.entry);
 	free(p.dir);
@@ -373,9 +353,6 @@ bool prune_managed(struct fill *f, struct fault *fault)
 {
 	const struct releases *r = &f->state.releases;
 
-	/* What the volume held was to be kept, too, and nobody knows its names. */
-	if (f->state.lost && f->options->keep_releases > 0)
-		return true;
 	if (f->state.has_held && !f->state.keep_held && !prune_past(f, &f->state.held, fault))
 		return false;
 	for (uint32_t i = 0; i < f->state.journals.count; i++)
@@ -396,8 +373,14 @@ bool prune_claims(struct fill *f, uint8_t *claimed, struct fault *fault)
 		return fault_set(fault, EXIT_INTERNAL, f->dest->path, "plan", "out of memory");
 	reader_init(&p.reader, p.past);
 	for (uint32_t i = 0; i < f->state.journals.count && !fault->code; i++) {
+		struct bundle journal;
 		bool found;
-		mark_past(&p, names_get(&f->state.journals, i).s, &found, fault);
+		if (state_past(&f->state, names_get(&f->state.journals, i).s, &journal, &found, NULL,
+		               fault) &&
+		    found) {
+			mark(&p, &journal, fault);
+			bundle_close(&journal);
+		}
 	}
 	reader_free(&p.reader);
 	free(p.dir);

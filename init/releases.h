@@ -13,15 +13,11 @@
 
 #include "names.h"
 
-/* A release is kept; or it was to be, but nobody knows its names: no name is removed by another's index, and
- * its record does not stay. */
-enum { RELEASE_KEPT = 1, RELEASE_UNKNOWN = 2 };
-
 enum { RELEASES_MAX = 100, RELEASE_NAME_SIZE = 8 + 10 + 1 + 32 + 1 };
 
 struct releases {
 	struct names names; /* oldest first, and what only looks like one: to be removed */
-	uint8_t *kept;      /* for each, whether it stays: 0 or RELEASE_KEPT; owned */
+	uint8_t *kept;      /* for each, whether it stays; owned */
 	uint32_t dropped;   /* how many do not */
 };
 

@@ -157,10 +157,10 @@ static bool is_first_unfinished(const struct state *s)
 	return s->first && !s->exposed && s->journals.count > 0;
 }
 
-static bool is_there(const struct state *s, const char *name)
+static bool is_first(const struct state *s)
 {
 	struct stat st;
-	return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	return fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* The number of the newest release to S, or 0. */
@@ -226,8 +226,7 @@ bool state_load(struct state *s, struct fault *fault)
 	s->journals.count = kept;
 	if (!releases_read(&s->releases, s->dir))
 		return state_fault(s, fault, "", "read");
-	s->first = is_there(s, STATE_FIRST);
-	s->lost = !s->has_held && is_there(s, "state");
+	s->first = is_first(s);
 	return s->has_held || is_first_unfinished(s) || find_held(s, fault);
 }
 
@@ -383,7 +382,7 @@ static bool remove_pasts(struct state *s, const char *now, struct fault *fault)
 	}
 	names_free(&names);
 	for (uint32_t i = 0; i < s->releases.names.count && !fault->code; i++)
-		if (s->releases.kept[i] != RELEASE_KEPT)
+		if (!s->releases.kept[i])
 			state_unmark(s, names_get(&s->releases.names, i).s, fault);
 	return fault->code == EXIT_DONE;
 }

@@ -45,7 +45,6 @@ struct state {
 	struct bundle
 	    held; /* index of the bundle that the volume holds, or held before the last fill began */
 	bool has_held;
-	bool lost;          /* a state was there, and counted as none */
 	char held_name[64]; /* its file: the state, or a journal that was one */
 	bool trusted;       /* written in this boot, or synced to disk */
 	bool synced;

@@ -258,40 +258,6 @@ kept() {
 	[ -s /etc/passwd ]
 }
 
-@test "where the index of a kept release counts as none, another's takes nothing away" {
-	for damage in 'truncate -s -1' 'chmod 666' 'chown 5'; do
-		rm -rf v
-		mkdir v
-		for n in 1 2 3; do to $n --keep-releases 3; done
-		# It names some of what 1 does.
-		$damage v/.decant/release-*-"$(id_of 2)"
-		to 4 --keep-releases 2 --log json 2>log
-		[ "$(jq .kept_releases log)" -eq 1 ]
-		holds 4 3 2 1
-		verify "$share/r4.tar.zst" v
-		[ "$(kept)" = r3 ]
-		# As little does that of a fill that was killed.
-		$damage v/.decant/release-*-"$(id_of 3)"
-		inject "$share/r2.tar.zst" renameat:9 signal=KILL --keep-releases 2
-		[ "$injected" -eq 1 ]
-		[ -e v/.decant/journal-"$(id_of 2)" ]
-		to 4 --keep-releases 2
-		[ -e v/assets/pair-23.js ]
-		[ "$(ls v/.decant)" = "$(printf '%s\n' lock state tmp é)" ]
-		verify "$share/r4.tar.zst" v
-		# Nor does one where what the volume held counts as none.
-		rm -rf v
-		mkdir v
-		for n in 1 2 3; do to $n --keep-releases 3; done
-		$damage v/.decant/state
-		to 4 --keep-releases 1
-		[ -e v/assets/pair-23.js ]
-		verify "$share/r4.tar.zst" v
-		to 1 --keep-releases 0
-		[ ! -e v/only-4 ]
-	done
-}
-
 # A volume with release 2, and 1 kept.
 two_kept() {
 	rm -rf v
