@@ -45,8 +45,8 @@ static bool fits(const struct fill *f, struct fault *fault)
 		return fault_errno(fault, errno, f->dest->path, "check space");
 	if (f->fresh) /* the bundle counts in steps of 4,096 bytes */
 		need = unit < 4096 && c->content < c->disk ? c->content : c->disk;
-	if (!f->state.resumed)
-		need += bundle_index_size(f->bundle);
+	if (!f->state.resumed && __builtin_add_overflow(need, bundle_index_size(f->bundle), &need))
+		need = UINT64_MAX; /* what an index says of its own need may be a lie */
 	/* btrfs counts what was removed as used until it commits, which it does by itself before a write
 	 * fails. */
 	if ((need > bytes || names - 1 > inodes) &&

@@ -52,7 +52,8 @@ struct summary {
 	const char *dest, *id;
 	const char *result; /* NULL for decant-pack, which has but one */
 	struct text revision;
-	uint64_t files, bytes, written, unchanged, removed, kept_releases;
+	uint64_t files, bytes, written, unchanged, removed;
+	uint64_t kept_releases; /* their records in .decant, also of what counts as none */
 	double seconds;
 	uint64_t handled_bytes; /* what the rate is counted from */
 };

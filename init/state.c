@@ -163,17 +163,21 @@ static bool is_first(const struct state *s)
 	return fstatat(s->dir, STATE_FIRST, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The number of the newest release to S, or 0. */
+/* The number of the newest release that is whole to S, or 0. */
 static bool last_kept(struct state *s, struct fault *fault)
 {
 	const struct names *kept = &s->releases.names;
 	unsigned char head[STATE_SIZE];
 	struct bundle b;
 	struct stat st;
+	bool found = false;
 
-	if (kept->count && open_index(s, names_get(kept, kept->count - 1).s, &b, head, &st, fault)) {
-		s->number = get64(head + STATE_NUMBER);
-		bundle_close(&b);
+	for (uint32_t i = kept->count; i-- > 0 && !found && !fault->code;) {
+		found = open_index(s, names_get(kept, i).s, &b, head, &st, fault);
+		if (found) {
+			s->number = get64(head + STATE_NUMBER);
+			bundle_close(&b);
+		}
 	}
 	return fault->code == EXIT_DONE;
 }

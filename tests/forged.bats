@@ -113,3 +113,14 @@ forge() { # BUNDLE AT
 	fill two.tar.zst v
 	grep -q ': unchanged: ' log
 }
+
+@test "an index that says of its files that they need more than a number can say is refused for want of room" {
+	for disk in 18446744073709551615 18446744073709551000; do
+		"$top/build/tests/heavybundle" 1 0 "$disk" >large
+		run -12 --separate-stderr "$decant" fill --dest v large
+		says v "bytes needed"
+		[[ -z $(ls v) ]]
+	done
+	fill large v --no-space-check
+	verify large v
+}

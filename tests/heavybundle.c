@@ -1,9 +1,10 @@
 /* heavybundle - a small bundle with a large index: blocks of nearly 16 MiB, all of them the same zeros.
  *
- *     heavybundle BLOCKS [BYTES] >BUNDLE
+ *     heavybundle BLOCKS [BYTES [DISK]] >BUNDLE
  *
  * Each block is that of a directory of its own, with 253 empty files, each of which has an attribute of BYTES
- * in all (65536; 0: none). All sums are right (init/FORMAT.md has the layout). */
+ * in all (65536; 0: none); the index says that the files take DISK bytes (0). All sums are right
+ * (init/FORMAT.md has the layout). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 enum { FRAME = 1024, FILES = 253, SET_MAX = 65536, BLOCK_MAX = FILES * (59 + 1 + SET_MAX) };
 
 static uint32_t set = SET_MAX;
+static uint64_t disk;
 static unsigned char *at;
 
 static void put(uint64_t value, int bytes)
@@ -70,9 +72,9 @@ static size_t make_catalog(unsigned char *catalog, uint32_t blocks, size_t frame
 	at = catalog;
 	put(0, 4);
 	put(blocks * FILES, 4);
-	put(0, 8);                /* links */
-	put(0, 8);                /* content */
-	put(0, 8);                /* disk */
+	put(0, 8); /* links */
+	put(0, 8); /* content */
+	put(disk, 8);
 	put(0, 8);                /* four strings, all empty */
 	column(blocks + 1, 0, 4); /* parents */
 	put(0, 4);
@@ -130,6 +132,8 @@ int main(int argc, char **argv)
 
 	if (argc > 2)
 		set = (uint32_t)strtoul(argv[2], NULL, 10);
+	if (argc > 3)
+		disk = strtoull(argv[3], NULL, 10);
 	if (!blocks || blocks > 65536 || set > SET_MAX || (set && set < 11) || !block || !packed || !plain ||
 	    !catalog)
 		return 2;

@@ -258,6 +258,17 @@ kept() {
 	[ -s /etc/passwd ]
 }
 
+@test "which release comes after the others does not go by one that counts as none" {
+	to 1 --keep-releases 2
+	to 2 --keep-releases 2
+	inject "$share/r3.tar.zst" unlinkat:1 signal=KILL --keep-releases 2
+	[ "$injected" -eq 1 ]
+	[ ! -e v/.decant/state ]
+	truncate -s -1 v/.decant/release-*-"$(id_of 2)"
+	to 3 --keep-releases 2
+	[ "$(od -An -t u8 -j 68 -N 8 v/.decant/state)" -gt "$(od -An -t u8 -j 68 -N 8 v/.decant/release-*-"$(id_of 1)")" ]
+}
+
 # A volume with release 2, and 1 kept.
 two_kept() {
 	rm -rf v
