@@ -130,7 +130,17 @@ bool dest_owner_is(const struct dest *d, int fd, const struct stat *st)
 	enum { OVERFLOW_UID = 65534 }; /* proc_sys_kernel(5) */
 	bool tells = d->amends || geteuid() == OVERFLOW_UID;
 	/* Only who may change an inode may set this flag, fcntl(2). */
-	return !tells || st->st_uid != OVERFLOW_UID || fcntl(fd, F_SETFL, O_NOATIME) == 0;
+	return !tells || st->st_uid != OVERFLOW_UID || (fd >= 0 && fcntl(fd, F_SETFL, O_NOATIME) == 0);
+}
+
+bool dest_file_owner_is(const struct dest *d, int dir, const char *name, const struct stat *st)
+{
+	if (dest_owner_is(d, -1, st))
+		return true;
+	int fd = dest_file(d, dir, name, O_RDONLY);
+	bool is = dest_owner_is(d, fd, st);
+	close_fd(&fd);
+	return is;
 }
 
 /* The steps in which the file system keeps times, at most: by one that the kernel has set. One time in a

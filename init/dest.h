@@ -98,6 +98,8 @@ void dest_unlock_child(const struct dest *dest, int dir, const char *name);
 /* Is the owner that ST has of FD, which is not O_PATH, a real one? One that the user namespace, or an
  * idmapped mount (mount_setattr(2)), has no number for shows as somebody else's. */
 bool dest_owner_is(const struct dest *dest, int fd, const struct stat *st);
+/* The same of file NAME of directory DIR, which is opened only when ST does not tell. */
+bool dest_file_owner_is(const struct dest *dest, int dir, const char *name, const struct stat *st);
 
 /* Bytes and inodes that may still be used; UINT64_MAX where the file system does not say. *UNIT: bytes of a
  * block, 4,096 at the most. */

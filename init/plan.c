@@ -211,7 +211,8 @@ static enum action judge_file(const struct planner *p, struct worker *w, const s
 	/* A file that gives rights is always one that decant made: somebody may have another open, and change
 	 * it, through a mapping, when it has them. */
 	if (!held || held->type != ENTRY_FILE || held->size != e->size ||
-	    memcmp(held->hash, e->hash, 16) != 0 || !is_as_held(p, place, held, st)) {
+	    memcmp(held->hash, e->hash, 16) != 0 || !is_as_held(p, place, held, st) ||
+	    !dest_file_owner_is(p->dest, place->fd, name, st)) {
 		if (privileged)
 			return ACTION_REPLACE;
 		return spans_frames ? judge_large(p, w, place, name, number, e) : ACTION_CHECK;

@@ -20,7 +20,13 @@ struct pruner {
 	 * releases can be asked, one after another. */
 	uint8_t *entry, *dir;
 	uint8_t *spelt; /* for each directory of PAST: has the volume its path just so? */
+	uint32_t here;  /* directory of PAST that FD is open for, or NO_ENTRY */
+	int fd;         /* -1: it is gone */
 };
+
+/* What a step from one directory to the next counts for, in bytes of state.h's SHARED_MAX: all together they
+ * take less than a minute. */
+enum { STEP_COST = 64 };
 
 static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action,
                    struct fault *fault)
@@ -63,23 +69,40 @@ static int open_shared(const struct pruner *p, const char *path)
 	return fd;
 }
 
-/* *GONE as is_gone, or the group that could write the index could not have removed what is in there. */
-static int open_dir(const struct pruner *p, uint32_t number, bool *gone)
+/* Make P's descriptor that of directory NUMBER: -1 where it is gone, or where the group that could write the
+ * index could not have removed what is in there. */
+static bool enter(struct pruner *p, uint32_t number, struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 1];
+
+	if (p->here == number)
+		return true;
+	close_fd(&p->fd);
+	p->here = number;
 	catalog_path(&p->past->catalog, number, path);
-	int fd = p->past->shared ? open_shared(p, path) : dest_dir(p->fill->dest, path, O_PATH);
-	*gone = fd < 0 && is_gone(errno);
-	return fd;
+	if (p->past->shared) { /* open to the group, or left alone */
+		p->fd = open_shared(p, path);
+	} else {
+		dest_unlock(p->fill->dest, path);
+		p->fd = dest_dir(p->fill->dest, path, O_PATH);
+	}
+	return p->fd >= 0 || is_gone(errno) || failed(p, number, (struct text){"", 0}, "open", fault);
 }
 
-static void unlock_dir(const struct pruner *p, uint32_t number)
+/* Each directory of an index that a group has written is opened from the root on, twice at the most. */
+static bool afford(const struct pruner *p)
 {
-	char path[PATH_LEN_MAX + 1];
-	if (p->past->shared) /* then it is open to a group, or left alone */
-		return;
-	catalog_path(&p->past->catalog, number, path);
-	dest_unlock(p->fill->dest, path);
+	const struct catalog *c = &p->past->catalog;
+	uint64_t *budget = &p->fill->state.budget;
+
+	for (uint32_t i = 1; i < c->head.dirs && p->past->shared; i++) {
+		uint64_t cost =
+		    (uint64_t)(c->dir_end[i] - i) * STEP_COST; /* a step to it, and to each below */
+		if (cost > *budget)
+			return false;
+		*budget -= cost;
+	}
+	return true;
 }
 
 static bool mark_frame(struct pruner *p, struct lookup *other, const uint32_t *map, uint32_t number,
@@ -183,15 +206,15 @@ static bool mark_all(struct pruner *p, struct fault *fault)
 	return fault->code == EXIT_DONE;
 }
 
-static bool prune_entry(const struct pruner *p, uint32_t dir, int fd, struct text name, struct fault *fault)
+static bool prune_entry(const struct pruner *p, uint32_t dir, struct text name, struct fault *fault)
 {
 	char path[NAME_LEN_MAX + 1];
 
 	text_terminate(path, name);
-	if (dest_unlink(fd, path))
+	if (dest_unlink(p->fd, path))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (!is_absent(errno) && errno != EISDIR && errno != EBUSY &&
-	         !dest_is_dir(fd, path)) /* EPERM on some file systems */
+	         !dest_is_dir(p->fd, path)) /* EPERM on some file systems */
 		return failed(p, dir, name, "remove", fault);
 	return true;
 }
@@ -205,20 +228,19 @@ static bool stays(const struct pruner *p, const struct span *span)
 	return i == span->to;
 }
 
-/* The entries of SPAN, in the directory that FD is open on. */
-static bool prune_span(const struct pruner *p, uint32_t number, const struct span *span, int fd,
-                       struct fault *fault)
+/* The entries of SPAN, whose directory P is in. */
+static bool prune_span(const struct pruner *p, uint32_t number, const struct span *span, struct fault *fault)
 {
 	uint32_t first = p->past->catalog.frame_first[number];
 	struct names listed;
 
-	if (!spelling_read(p->fill->dest, fd, &listed))
+	if (!spelling_read(p->fill->dest, p->fd, &listed))
 		return failed(p, span->dir, (struct text){"", 0}, "read directory", fault);
 	for (uint32_t i = span->from; i < span->to && !fault->code; i++) {
 		struct entry e = block_entry(&p->reader.block, i - first);
 		/* Spelt otherwise, it is another name's file. */
 		if (!p->entry[i] && spelling_is(p->fill->dest, &listed, e.name))
-			prune_entry(p, span->dir, fd, e.name, fault);
+			prune_entry(p, span->dir, e.name, fault);
 	}
 	names_free(&listed);
 	return fault->code == EXIT_DONE;
@@ -233,30 +255,21 @@ static bool prune_frame(struct pruner *p, uint32_t number, struct fault *fault)
 	if (!reader_block(&p->reader, number, fault))
 		return false;
 	while (span_next(&spans, &span)) {
-		bool gone;
 		if (stays(p, &span) || !p->spelt[span.dir])
 			continue;
-		unlock_dir(p, span.dir);
-		int fd = open_dir(p, span.dir, &gone);
-		if (gone)
-			continue;
-		if (fd < 0)
-			return failed(p, span.dir, (struct text){"", 0}, "open", fault);
-		bool done = prune_span(p, number, &span, fd, fault);
-		close_fd(&fd);
-		if (!done)
+		if (!enter(p, span.dir, fault) || (p->fd >= 0 && !prune_span(p, number, &span, fault)))
 			return false;
 	}
 	return true;
 }
 
-/* Remove directory NUMBER from its parent, which FD is open on, if it is empty. */
-static bool prune_dir(const struct pruner *p, uint32_t number, int fd, struct fault *fault)
+/* Remove directory NUMBER from its parent, which P is in, if it is empty. */
+static bool prune_dir(const struct pruner *p, uint32_t number, struct fault *fault)
 {
 	char name[NAME_LEN_MAX + 1];
 
 	text_terminate(name, catalog_dir(&p->past->catalog, number).name);
-	if (dest_rmdir(fd, name))
+	if (dest_rmdir(p->fd, name))
 		atomic_fetch_add(&p->fill->progress.removed, 1);
 	else if (!is_absent(errno) && errno != ENOTDIR && errno != ENOTEMPTY && errno != EEXIST &&
 	         errno != EBUSY)
@@ -287,31 +300,23 @@ static bool prune_dirs(struct pruner *p, struct fault *fault)
 	const struct catalog *c = &p->past->catalog;
 
 	for (uint32_t i = c->head.dirs; i-- > 0;) {
-		bool gone;
 		if (!loses(p, i))
 			continue;
-		unlock_dir(p, i);
-		int fd = open_dir(p, i, &gone);
-		if (gone)
-			continue;
-		if (fd < 0)
-			return failed(p, i, (struct text){"", 0}, "open", fault);
-		for (uint32_t j = i + 1; j < c->dir_end[i] && !fault->code; j = c->dir_end[j])
-			if (goes(p, j))
-				prune_dir(p, j, fd, fault);
-		close_fd(&fd);
-		if (fault->code)
+		if (!enter(p, i, fault))
 			return false;
+		for (uint32_t j = i + 1; j < c->dir_end[i] && p->fd >= 0; j = c->dir_end[j])
+			if (goes(p, j) && !prune_dir(p, j, fault))
+				return false;
 	}
 	return true;
 }
 
 static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 {
-	struct pruner p = {.fill = f, .past = past};
+	struct pruner p = {.fill = f, .past = past, .here = NO_ENTRY, .fd = -1};
 	const struct header *head = &past->catalog.head;
 
-	if (f->bundle && strcmp(past->id, f->bundle->id) == 0)
+	if ((f->bundle && strcmp(past->id, f->bundle->id) == 0) || !afford(&p))
 		return true;
 	p.entry = calloc((size_t)head->entries + 1, 1);
 	p.dir = calloc(head->dirs, 1);
@@ -327,6 +332,7 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	}
 	if (!fault->code)
 		prune_dirs(&p, fault);
+	close_fd(&p.fd);
 	reader_free(&p.reader);
 	free(p.entry);
 	free(p.dir);

@@ -332,7 +332,8 @@ static bool enter(struct scanner *s, uint32_t parent, const char *name, const ch
 
 	if (!grow(&t->dirs, number, &t->dir_room, sizeof *t->dirs))
 		return no_memory(s, fault);
-	t->dirs[number] = (struct tree_dir){.first = t->entry_count};
+	t->dirs[number] = (struct tree_dir){
+	    .first = t->entry_count, .dev = st->st_dev, .ino = st->st_ino, .changed = st->st_ctim};
 	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
 		return false;
 	t->dir_count++;
@@ -377,6 +378,28 @@ static bool walk(struct scanner *s, struct fault *fault)
 	return enter(s, level->number, name, path, st, fault);
 }
 
+/* What was moved out of a directory that was yet to be read, into one that had been, was seen in neither:
+ * all directories must still be what they were. */
+static bool is_settled(const struct scanner *s, struct fault *fault)
+{
+	const struct tree *t = s->tree;
+	char path[PATH_LEN_MAX + 1];
+	struct stat now;
+
+	for (uint32_t i = 0; i < t->dir_count; i++) {
+		const struct tree_dir *dir = &t->dirs[i];
+		struct stat st = {.st_dev = dir->dev, .st_ino = dir->ino, .st_ctim = dir->changed};
+		tree_path(t, i, NULL, path);
+		if (!stop_check(fault))
+			return false;
+		if (fstatat(t->root, *path ? path : ".", &now, AT_SYMLINK_NOFOLLOW) != 0)
+			return lost(s, path, "stat", fault);
+		if (!same(&now, &st))
+			return changed(s, path, fault);
+	}
+	return true;
+}
+
 bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
 {
 	struct scanner s = {.tree = t, .options = options};
@@ -391,6 +414,7 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 		done = walk(&s, fault);
 	while (s.depth)
 		leave(&s);
+	done = done && is_settled(&s, fault);
 	for (uint32_t i = 0; i < t->dir_count; i++)
 		t->has_setid = t->has_setid || t->dirs[i].node.setid;
 	for (uint32_t i = 0; i < t->entry_count; i++)

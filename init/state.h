@@ -31,7 +31,7 @@ enum { STATE_PATH_SIZE = PATH_LEN_MAX + 64 };
 
 /* What a group may have written must neither take minutes nor more memory than the fill: of all such indexes
  * together this many bytes, unpacked, are looked at. Those that need more count as none. See
- * bundle_open_index. */
+ * bundle_open_index; and prune.c, which counts the ways to their directories, too. */
 #define SHARED_MAX (UINT64_C(256) << 20)
 
 struct state {

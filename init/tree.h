@@ -27,6 +27,9 @@ struct node {
 struct tree_dir {
 	struct node node;
 	uint32_t first, count; /* its entries */
+	/* What it was when it was scanned. */
+	uint64_t dev, ino;
+	struct timespec changed;
 };
 
 struct tree_entry {

@@ -152,7 +152,7 @@ changed_at() { # INJECTION TEXT CHANGE
 	wait $! || status=$?
 	echo "$3: $status: $(cat err)"
 	[ "$status" -eq 13 ]
-	grep -qxE 'decant-pack: tree/(file|link|late): read: changed while it was read' err
+	grep -qxE 'decant-pack: tree/(a|file|link|late): read: changed while it was read' err
 }
 
 @test "13: a file, or a link, that is gone or another one when it is looked at again" {
@@ -177,6 +177,13 @@ changed_at() { # INJECTION TEXT CHANGE
 		echo x >tree/file
 		changed_at openat2:delay_enter=1000000:when=2 '"file"' "rm tree/file; $change"
 	done
+}
+
+@test "13: a file that moves from a directory that is yet to be read into one that has been" {
+	mkdir -p tree/a tree/b tree/z/y
+	echo important >tree/z/y/file
+	changed_at openat2:delay_enter=1000000:when=4 '"z"' 'mv tree/z/y/file tree/a'
+	[ ! -e b.tar.zst ]
 }
 
 @test "a pipe or a device in a directory that is not the user's gets a bundle, and TMPDIR is named when it cannot" {

@@ -133,6 +133,64 @@ mount_idmapped() { # DIR TO
 	"${nobody[@]}" "$decant" verify --extra --dest idm/v - <nobody.b
 }
 
+@test "nor is a file, of which the state says that nobody has changed it" {
+	rm -r s
+	mkdir s
+	echo good >s/file
+	chown 65534 s/file
+	pack s nobody.b --preserve-owner
+	fill nobody.b v
+	"$decant" fill --switch --create --dest w nobody.b
+	sleep 0.05
+	unshare --user --map-root-user bash -c '
+		"$0" fill --dest v nobody.b; [[ $? -eq 15 ]] &&
+			{ "$0" fill --switch --dest w nobody.b; [[ $? -eq 15 ]]; }' "$decant" 2>err
+	grep -q 'v/file: set owner: its owner has no number here$' err
+	fill nobody.b v
+	"$decant" fill --dest v nobody.b 2>log
+	grep -q ': unchanged: ' log
+	verify nobody.b v
+}
+
+# As a kubelet does it for fsGroup.
+give_to_group() {
+	chgrp -R 7777 v
+	chmod -R g+rwX v
+	find v -type d -exec chmod g+s {} +
+}
+
+@test "by an index that a group can write each directory is walked to once, however many files it has" {
+	deep=$(printf 'd/%.0s' {1..30})
+	rm -r s
+	mkdir -p "s/$deep" "other/$deep"
+	for n in {1..8}; do head -c 2500000 /dev/urandom >"s/$deep$n"; done
+	echo other >"other/$deep/file"
+	pack s b.tar.zst --level 1
+	pack other other.b
+	fill b.tar.zst v
+	give_to_group
+	strace -f -qq -o trace -e trace=openat2 "$decant" fill --threads 1 --dest v other.b
+	verify other.b v --extra
+	[[ $(grep -c ', "d", ' trace) -le 35 ]]
+}
+
+@test "an index of so deep directories, from a group, that to walk to them took minutes counts as none" {
+	deep=$(printf 'd/%.0s' {1..2000})
+	for top in x y z; do
+		mkdir -p "s/$top/$deep"
+		echo "$top" >"s/$top/${deep}file"
+	done
+	mkdir other
+	echo other >other/file
+	pack s b.tar.zst
+	pack other other.b
+	fill b.tar.zst v
+	give_to_group
+	timeout 60 "$decant" fill --threads 1 --dest v other.b
+	verify other.b v
+	[[ $(cat "v/y/${deep}file") == y ]]
+}
+
 @test "what is wrong with the state while it is read is told of that file, and is no fault of the bundle" {
 	seq 500 | sed 's,.*,mkdir -p s/d/&; echo & >s/d/&/file,' | sh
 	pack s one.b
