@@ -87,11 +87,6 @@ static int open_entry(const struct encoder *x, uint32_t entry, int flags, struct
 	return fd;
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 /* Is FD still the file that was scanned? Keeps errno. */
 static bool is_same(const struct encoder *x, uint32_t entry, int fd)
 {
@@ -99,8 +94,8 @@ static bool is_same(const struct encoder *x, uint32_t entry, int fd)
 	int error = errno;
 	struct stat st;
 	bool same = fstat(fd, &st) == 0 && st.st_dev == e->dev && st.st_ino == e->ino &&
-	            (uint64_t)st.st_size == e->size && same_time(st.st_mtim, e->modified) &&
-	            same_time(st.st_ctim, e->changed);
+	            (uint64_t)st.st_size == e->size && same_instant(st.st_mtim, e->modified) &&
+	            same_instant(st.st_ctim, e->changed);
 	errno = error;
 	return same;
 }

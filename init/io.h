@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* Read up to SIZE bytes at offset AT, or, where AT is negative, from where FD stands. Returns how many,
  * which is less than SIZE only at the end; -1 with errno. */
@@ -33,5 +34,10 @@ int open_beneath(int dir, const char *path, int flags, uint64_t more);
 /* Close *FD, if it is not -1, and make it -1. False with errno when close fails; the descriptor is gone
  * either way (close(2)). */
 bool close_fd(int *fd);
+
+static inline bool same_instant(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
 
 #endif

@@ -105,7 +105,7 @@ static bool read_xattrs(const struct scanner *s, struct node *node, const char *
 static bool same(const struct stat *now, const struct stat *st)
 {
 	return now->st_ino == st->st_ino && now->st_dev == st->st_dev &&
-	       now->st_ctim.tv_sec == st->st_ctim.tv_sec && now->st_ctim.tv_nsec == st->st_ctim.tv_nsec;
+	       same_instant(now->st_ctim, st->st_ctim);
 }
 
 static bool is_same(int fd, const struct stat *st)
@@ -332,8 +332,7 @@ static bool enter(struct scanner *s, uint32_t parent, const char *name, const ch
 
 	if (!grow(&t->dirs, number, &t->dir_room, sizeof *t->dirs))
 		return no_memory(s, fault);
-	t->dirs[number] = (struct tree_dir){
-	    .first = t->entry_count, .dev = st->st_dev, .ino = st->st_ino, .changed = st->st_ctim};
+	t->dirs[number] = (struct tree_dir){.first = t->entry_count, .changed = st->st_ctim};
 	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
 		return false;
 	t->dir_count++;
@@ -379,7 +378,7 @@ static bool walk(struct scanner *s, struct fault *fault)
 }
 
 /* What was moved out of a directory that was yet to be read, into one that had been, was seen in neither:
- * all directories must still be what they were. */
+ * none may have changed since. By its ctime alone: another one in its place has changed the one above. */
 static bool is_settled(const struct scanner *s, struct fault *fault)
 {
 	const struct tree *t = s->tree;
@@ -387,14 +386,12 @@ static bool is_settled(const struct scanner *s, struct fault *fault)
 	struct stat now;
 
 	for (uint32_t i = 0; i < t->dir_count; i++) {
-		const struct tree_dir *dir = &t->dirs[i];
-		struct stat st = {.st_dev = dir->dev, .st_ino = dir->ino, .st_ctim = dir->changed};
 		tree_path(t, i, NULL, path);
 		if (!stop_check(fault))
 			return false;
 		if (fstatat(t->root, *path ? path : ".", &now, AT_SYMLINK_NOFOLLOW) != 0)
 			return lost(s, path, "stat", fault);
-		if (!same(&now, &st))
+		if (!same_instant(now.st_ctim, t->dirs[i].changed))
 			return changed(s, path, fault);
 	}
 	return true;

@@ -391,11 +391,6 @@ static bool remove_pasts(struct state *s, const char *now, struct fault *fault)
 	return fault->code == EXIT_DONE;
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 /* Write HEAD to FD until that gives the file a later ctime than all that was written before, and note that
  * one: a file system's clock may tick as slowly as its kernel's (10 ms at the most), and what has the ctime
  * that is noted could have been changed after it. One that ticks more slowly makes the next fill compare, no
@@ -410,7 +405,7 @@ static bool write_later(int fd, unsigned char *head)
 	for (unsigned tries = 0; tries < 12; tries++) {
 		if (!write_full(fd, head, STATE_SIZE, 0) || fstat(fd, &now) != 0)
 			return false;
-		if (!same_time(first.st_ctim, now.st_ctim))
+		if (!same_instant(first.st_ctim, now.st_ctim))
 			break;
 		nanosleep(&pause, NULL);
 	}

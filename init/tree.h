@@ -26,10 +26,8 @@ struct node {
 
 struct tree_dir {
 	struct node node;
-	uint32_t first, count; /* its entries */
-	/* What it was when it was scanned. */
-	uint64_t dev, ino;
-	struct timespec changed;
+	uint32_t first, count;   /* its entries */
+	struct timespec changed; /* when it was scanned */
 };
 
 struct tree_entry {
