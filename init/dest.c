@@ -138,7 +138,8 @@ bool dest_file_owner_is(const struct dest *d, int dir, const char *name, const s
 	if (dest_owner_is(d, -1, st))
 		return true;
 	int fd = dest_file(d, dir, name, O_RDONLY);
-	bool is = dest_owner_is(d, fd, st);
+	/* Who overrides no modes may be kept from what has its owner, too. */
+	bool is = fd < 0 ? errno == EACCES && !d->overrides : dest_owner_is(d, fd, st);
 	close_fd(&fd);
 	return is;
 }

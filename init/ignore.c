@@ -170,7 +170,6 @@ static const char *compile(struct ignore *ignore, const char *pattern, size_t le
 		}
 	}
 	list[ignore->count++] = p;
-	ignore->takes_back = ignore->takes_back || back;
 	return NULL;
 }
 
@@ -315,21 +314,50 @@ static bool matches(const struct ignore_pattern *p, const uint32_t *path, size_t
 	return reached[len];
 }
 
-bool ignore_matches(const struct ignore *ignore, const char *path, size_t len)
+/* Does the pattern match something that begins with the path? */
+static bool reaches(const struct ignore_pattern *p, const uint32_t *path, size_t len)
 {
-	uint32_t chars[PATH_LEN_MAX];
+	bool reached[PATH_LEN_MAX + 2], reaches = false;
+
+	memset(reached, 0, len + 1);
+	reached[0] = true;
+	for (size_t i = 0; i < p->count && !reaches; i++) {
+		step(&p->tokens[i], path, len, reached);
+		reaches = reached[len];
+	}
+	return reaches;
+}
+
+/* Is the path left out, or, BELOW, may something below it be taken back? */
+static bool ask(const struct ignore *ignore, const char *path, size_t len, bool below)
+{
+	uint32_t chars[PATH_LEN_MAX + 1];
 	const char *at = path;
-	bool ignored = false;
+	bool yes = false;
 	size_t count = 0;
 
 	if (len > PATH_LEN_MAX || ignore->count == 0)
 		return false;
 	while (at < path + len)
 		chars[count++] = next_char(&at, path + len);
+	if (below)
+		chars[count++] = '/';
 	for (size_t i = 0; i < ignore->count; i++) {
 		const struct ignore_pattern *p = ignore->patterns[i];
-		if (ignored == p->back && matches(p, chars, count))
-			ignored = !p->back;
+		if (below)
+			yes = yes || (p->back && reaches(p, chars, count));
+		else if (yes == p->back && matches(p, chars, count))
+			yes = !p->back;
 	}
-	return ignored;
+	return yes;
+}
+
+bool ignore_matches(const struct ignore *ignore, const char *path, size_t len)
+{
+	return ask(ignore, path, len, false);
+}
+
+bool ignore_may_take_back(const struct ignore *ignore, const char *path, size_t len)
+{
+	return ask(ignore, path, len, true);
 }

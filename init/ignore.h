@@ -11,7 +11,6 @@
 struct ignore {
 	struct ignore_pattern **patterns; /* owned */
 	size_t count;
-	bool takes_back; /* there is a "!" pattern, so an ignored directory must be looked into */
 };
 
 /* Add one pattern, in the form of a line of the file. Empty lines and comments add nothing. Returns NULL, or
@@ -23,5 +22,7 @@ void ignore_free(struct ignore *ignore);
 
 /* Is PATH (relative, no leading slash) left out? */
 bool ignore_matches(const struct ignore *ignore, const char *path, size_t len);
+/* Could a "!" pattern take back something in directory PATH, which is left out? */
+bool ignore_may_take_back(const struct ignore *ignore, const char *path, size_t len);
 
 #endif

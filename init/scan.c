@@ -235,17 +235,18 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 	}
 	if (fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
 		return lost(s, path, "stat", fault);
-	bool is_dir = S_ISDIR(st->st_mode);
+	bool is_dir = S_ISDIR(st->st_mode), reserved = dir == 0 && name_reserved(name, strlen(name));
 	if (dir == 0 && is_dir && strcmp(name, LOST_FOUND) == 0) { /* DIR is the root of a file system */
 		*skip = true;
 		return true;
 	}
-	if (ignore_matches(o->ignore, path, strlen(path)) && !(is_dir && o->ignore->takes_back)) {
+	if (ignore_matches(o->ignore, path, strlen(path)) &&
+	    !(is_dir && !reserved && ignore_may_take_back(o->ignore, path, strlen(path)))) {
 		s->tree->excluded++;
 		*skip = true;
 		return true;
 	}
-	if (dir == 0 && name_reserved(name, strlen(name)))
+	if (reserved)
 		return refused(
 		    s, path,
 		    "is a name that decant or the file system keeps for itself at the root; exclude it",
@@ -294,21 +295,50 @@ static bool all_differ(const struct names *names)
 	return true;
 }
 
+/* Has nothing that ST says of a directory changed but its ctime? */
+static bool only_ctime_differs(const struct stat *now, const struct stat *st)
+{
+	return now->st_mode == st->st_mode && now->st_uid == st->st_uid && now->st_gid == st->st_gid &&
+	       same_instant(now->st_mtim, st->st_mtim) && !same_instant(now->st_ctim, st->st_ctim);
+}
+
+/* The names in directory FD, which ST was found for and is still what it was. */
+static bool list(struct scanner *s, int fd, const char *path, struct stat *st, struct names *names,
+                 struct fault *fault)
+{
+	struct stat now;
+
+	for (unsigned tries = 0; tries < 2; tries++) {
+		if (!names_read(fd, names) || fstat(fd, &now) != 0)
+			return lost(s, path, "read directory", fault);
+		if (same(&now, st) && all_differ(names))
+			return true;
+		/* The first listing may do that by itself: overlayfs takes a mark off that no longer holds.
+		 */
+		if (!only_ctime_differs(&now, st))
+			break;
+		st->st_ctim = now.st_ctim;
+		names_free(names);
+	}
+	return changed(s, path, fault);
+}
+
 /* Read what directory NUMBER of the tree has, and begin a level of the walk there. */
-static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *st,
+static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const struct stat *found,
                      struct fault *fault)
 {
-	struct level level = {.number = number, .mode = st->st_mode};
+	struct level level = {.number = number, .mode = found->st_mode};
+	struct stat st = *found;
 	bool done = false;
 
 	if (!stop_check(fault))
 		return false;
 	int fd = tree_open(s->tree, *path ? path : ".", O_RDONLY | O_DIRECTORY);
-	if (fd < 0 || !names_read(fd, &level.names)) {
+	if (fd < 0) {
 		lost(s, path, "read directory", fault);
-	} else if (!is_same(fd, st) || !all_differ(&level.names)) {
-		changed(s, path, fault);
-	} else if (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault)) {
+	} else if (list(s, fd, path, &st, &level.names, fault) &&
+	           (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault))) {
+		s->tree->dirs[number].changed = st.st_ctim;
 		level.stats = malloc(((size_t)level.names.count + 1) * sizeof *level.stats);
 		done = level.stats && grow(&s->levels, s->depth, &s->level_room, sizeof *s->levels)
 		           ? scan_names(s, number, fd, &level.names, level.stats, fault)
@@ -332,7 +362,7 @@ static bool enter(struct scanner *s, uint32_t parent, const char *name, const ch
 
 	if (!grow(&t->dirs, number, &t->dir_room, sizeof *t->dirs))
 		return no_memory(s, fault);
-	t->dirs[number] = (struct tree_dir){.first = t->entry_count, .changed = st->st_ctim};
+	t->dirs[number] = (struct tree_dir){.first = t->entry_count};
 	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
 		return false;
 	t->dir_count++;

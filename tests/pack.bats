@@ -170,7 +170,7 @@ ids() { # BUNDLE
 	wait "$pid" || status=$?
 	[ "$status" -eq 13 ]
 	stderr=$(cat err)
-	says tree/later "changed while it was read"
+	says tree "changed while it was read"
 	nothing_in_out
 }
 

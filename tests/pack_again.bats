@@ -217,3 +217,35 @@ changed_at() { # INJECTION TEXT CHANGE
 	(a=$(printf '%60000s' x) && b=$a && export a b && ulimit -s 256 && "$decant_pack" --quiet -o b.tar.zst tree)
 	verify b.tar.zst tree
 }
+
+@test "a directory whose ctime changes when it is listed has not changed: an overlay takes a mark off" {
+	mount_tmpfs o size=20M
+	mkdir o/low o/up o/work over
+	echo hi >o/low/file
+	mount -t overlay overlay -o lowerdir=o/low,upperdir=o/up,workdir=o/work over
+	mkdir over/src
+	mv over/file over/src
+	gzip over/src/file
+	before=$(stat -c %z over/src)
+	"$decant_pack" --quiet -o b.tar.zst over/src
+	[ "$(stat -c %z over/src)" != "$before" ]
+	fill b.tar.zst v --create
+	cmp over/src/file.gz v/file.gz
+	umount over
+}
+
+@test "a directory that is left out, and that no pattern takes something back in, need not be fit to be packed" {
+	mkdir -p tree/{public,private,odd,.decant,docs}
+	echo a | tee tree/public/a tree/private/a tree/.decant/state tree/docs/a.md >tree/docs/keep.md
+	chmod 700 tree/private
+	setfattr -n user.a=b -v 1 tree/odd
+	chmod 777 .
+	user=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	"${user[@]}" "$decant_pack" --quiet --exclude '*' --exclude '!public' -o b.tar.zst tree
+	[ "$("$decant" list b.tar.zst | paste -sd ,)" = public/,public/a ]
+	# One in which it may is read.
+	run -11 --separate-stderr "$decant_pack" --exclude odd --exclude '!**/keep.md' -o c.tar.zst tree
+	setfattr -x user.a=b tree/odd
+	"$decant_pack" --quiet --exclude .decant --exclude odd --exclude 'docs/*' --exclude '!**/keep.md' -o b.tar.zst tree
+	[ "$("$decant" list b.tar.zst | paste -sd ,)" = docs/,docs/keep.md,private/,private/a,public/,public/a ]
+}

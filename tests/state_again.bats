@@ -152,6 +152,22 @@ mount_idmapped() { # DIR TO
 	verify nobody.b v
 }
 
+@test "what 65534 may not read is its own all the same, and stays" {
+	chmod 777 .
+	rm -r s
+	mkdir s
+	echo good | tee s/a s/c >s/b
+	chmod 200 s/a
+	chmod 000 s/b
+	pack s b.tar.zst
+	chown 65534 v
+	for result in filled unchanged unchanged; do
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$decant" fill --dest v - <b.tar.zst 2>log
+		grep -q ": $result: " log
+		sleep 0.05
+	done
+}
+
 # As a kubelet does it for fsGroup.
 give_to_group() {
 	chgrp -R 7777 v

@@ -348,22 +348,47 @@ START_TEST(what_is_in_an_ignored_directory_can_be_taken_back)
 }
 END_TEST
 
-START_TEST(it_is_known_whether_anything_is_taken_back)
+START_TEST(it_is_known_where_something_may_be_taken_back)
 {
-	struct ignore ignore = {0};
+	static const struct row rows[] = {
+	    {"*", "a", false},
+	    {"*\n# !a", "a", false},
+	    {"*\n\\!a", "a", false},
+	    {"*\n!b", "a", false},
+	    {"*\n!a", "a", false}, /* it takes the directory itself back */
+	    {"*\n!a/b", "a", true},
+	    {"*\n!ab/c", "a", false},
+	    {"*\n!a/b\nc", "a", true},
+	    {"*\n!a/b/c", "a", true},
+	    {"*\n!a/b/c", "a/b", true},
+	    {"*\n!a/b/c", "a/d", false},
+	    {"*\n!a/b/c", "a/b/c", false},
+	    {"*\n!*/b", "a", true},
+	    {"*\n!*/b", "a/b", false},
+	    {"*\n!*/b", "a/c", false},
+	    {"*\n!*b*/d", "abc", true},
+	    {"*\n!*b*/d", "acc", false},
+	    {"*\n![a-c]/d", "b", true},
+	    {"*\n![a-c]/d", "d", false},
+	    {"*\n!?/d", "\xc3\xa9", true},
+	    {"*\n!**", "a/b", true},
+	    {"*\n!**/b", "a/c", true},
+	    {"*\n!a/**/b", "a/c/d", true},
+	    {"*\n!a/**/b", "b", false},
+	    {"*\n!a**", "ab/c", true},
+	    {"*\n!a**", "b/a", false},
+	};
 
-	ck_assert_ptr_null(ignore_add(&ignore, "a", 1));
-	ck_assert_ptr_null(ignore_add(&ignore, "# !b", 4));
-	ck_assert_ptr_null(ignore_add(&ignore, "\\!b", 3));
-	ck_assert(!ignore.takes_back);
-	ck_assert_uint_eq(ignore.count, 2);
-	ck_assert_ptr_null(ignore_add(&ignore, "!b", 2));
-	ck_assert(ignore.takes_back);
-	ck_assert_ptr_null(ignore_add(&ignore, "c", 1));
-	ck_assert(ignore.takes_back);
-	ck_assert_uint_eq(ignore.count, 4);
-	ignore_free(&ignore);
-	ck_assert(!ignore_matches(&ignore, "a", 1));
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct ignore ignore = {0};
+		unsigned line;
+		const char *path = rows[i].path, *patterns = rows[i].patterns;
+		ck_assert_ptr_null(ignore_add_text(&ignore, patterns, strlen(patterns), &line));
+		ck_assert_msg(ignore_may_take_back(&ignore, path, strlen(path)) == rows[i].ignored,
+		              "\"%s\" may take back in %s: not %d", patterns, path, rows[i].ignored);
+		ignore_free(&ignore);
+		ck_assert(!ignore_may_take_back(&ignore, path, strlen(path)));
+	}
 }
 END_TEST
 
@@ -452,7 +477,7 @@ int main(void)
 	    comments_empty_lines_and_space_count_for_nothing,
 	    the_last_pattern_that_matches_wins,
 	    what_is_in_an_ignored_directory_can_be_taken_back,
-	    it_is_known_whether_anything_is_taken_back,
+	    it_is_known_where_something_may_be_taken_back,
 	    patterns_that_mean_nothing_are_refused,
 	    a_pattern_with_a_nul_or_longer_than_a_path_is_refused,
 	    the_number_of_the_wrong_line_is_told,
