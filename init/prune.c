@@ -89,15 +89,15 @@ static bool enter(struct pruner *p, uint32_t number, struct fault *fault)
 	return p->fd >= 0 || is_gone(errno) || failed(p, number, (struct text){"", 0}, "open", fault);
 }
 
-/* Each directory of an index that a group has written is opened from the root on, twice at the most. */
+/* Each directory of an index that a group has written is opened from the root on, twice at the most: a step
+ * to it, and to each below. */
 static bool afford(const struct pruner *p)
 {
 	const struct catalog *c = &p->past->catalog;
 	uint64_t *budget = &p->fill->state.budget;
 
 	for (uint32_t i = 1; i < c->head.dirs && p->past->shared; i++) {
-		uint64_t cost =
-		    (uint64_t)(c->dir_end[i] - i) * STEP_COST; /* a step to it, and to each below */
+		uint64_t cost = (uint64_t)(c->dir_end[i] - i) * STEP_COST;
 		if (cost > *budget)
 			return false;
 		*budget -= cost;
