@@ -242,7 +242,6 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 	}
 	if (ignore_matches(o->ignore, path, strlen(path)) &&
 	    !(is_dir && !reserved && ignore_may_take_back(o->ignore, path, strlen(path)))) {
-		s->tree->excluded++;
 		*skip = true;
 		return true;
 	}
@@ -383,7 +382,6 @@ static void leave(struct scanner *s)
 		free(dir->node.name);
 		free(dir->node.xattrs);
 		t->setid_dropped -= (level->mode & SETID_MASK) && !s->options->setid;
-		t->excluded++;
 	}
 	names_free(&level->names);
 	free(level->stats);

@@ -51,7 +51,7 @@ struct tree {
 	struct tree_dir *dirs;      /* in pre-order */
 	struct tree_entry *entries; /* by directory, then by name */
 	uint32_t dir_count, dir_room, entry_count, entry_room;
-	uint32_t special, setid_dropped, excluded; /* how many were left out, or lost bits */
+	uint32_t special, setid_dropped; /* how many were left out, or lost bits */
 	bool has_setid;
 };
 
