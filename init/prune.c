@@ -24,10 +24,6 @@ struct pruner {
 	int fd;         /* -1: it is gone */
 };
 
-/* What a step from one directory to the next counts for, in bytes of state.h's SHARED_MAX: all together they
- * take less than a minute. */
-enum { STEP_COST = 64 };
-
 static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action,
                    struct fault *fault)
 {
@@ -94,15 +90,13 @@ static bool enter(struct pruner *p, uint32_t number, struct fault *fault)
 static bool afford(const struct pruner *p)
 {
 	const struct catalog *c = &p->past->catalog;
-	uint64_t *budget = &p->fill->state.budget;
+	uint64_t *left = &p->fill->state.steps, steps = 0;
 
-	for (uint32_t i = 1; i < c->head.dirs && p->past->shared; i++) {
-		uint64_t cost = (uint64_t)(c->dir_end[i] - i) * STEP_COST;
-		if (cost > *budget)
-			return false;
-		*budget -= cost;
-	}
-	return true;
+	for (uint32_t i = 1; i < c->head.dirs && p->past->shared; i++)
+		steps += c->dir_end[i] - i;
+	bool can = steps <= *left;
+	*left -= can ? steps : 0;
+	return can;
 }
 
 static bool mark_frame(struct pruner *p, struct lookup *other, const uint32_t *map, uint32_t number,

@@ -406,7 +406,8 @@ static bool walk(struct scanner *s, struct fault *fault)
 }
 
 /* What was moved out of a directory that was yet to be read, into one that had been, was seen in neither:
- * none may have changed since. By its ctime alone: another one in its place has changed the one above. */
+ * none may have changed since, but for what is left out. By its ctime alone: another one in its place has
+ * changed the one above. */
 static bool is_settled(const struct scanner *s, struct fault *fault)
 {
 	const struct tree *t = s->tree;

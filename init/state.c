@@ -50,7 +50,8 @@ void state_init(struct state *s, const struct dest *dest)
 	                    .journal = -1,
 	                    .held.fd = -1,
 	                    .group = (gid_t)-1,
-	                    .budget = SHARED_MAX};
+	                    .budget = SHARED_MAX,
+	                    .steps = SHARED_STEPS};
 }
 
 void state_close(struct state *s)

@@ -31,8 +31,10 @@ enum { STATE_PATH_SIZE = PATH_LEN_MAX + 64 };
 
 /* What a group may have written must neither take minutes nor more memory than the fill: of all such indexes
  * together this many bytes, unpacked, are looked at. Those that need more count as none. See
- * bundle_open_index; and prune.c, which counts the ways to their directories, too. */
+ * bundle_open_index. And prune.c clears what they name only as far as this many steps from one directory to
+ * the next lead to all their directories: about a minute. */
 #define SHARED_MAX (UINT64_C(256) << 20)
+#define SHARED_STEPS (UINT64_C(4) << 20)
 
 struct state {
 	const struct dest *dest;
@@ -56,6 +58,7 @@ struct state {
 	struct releases releases;   /* none kept, until releases_choose says so */
 	bool keep_held;             /* what is held becomes a kept release when state_drop sets it aside */
 	uint64_t budget;            /* so many more bytes of indexes that a group can write are looked at */
+	uint64_t steps;             /* and so many more taken to their directories */
 	_Atomic unsigned discarded; /* how many names state_discard has given away */
 };
 
