@@ -227,24 +227,18 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
                     struct stat *st, bool *skip, struct fault *fault)
 {
 	const struct scan_options *o = s->options;
-	*skip = false;
 
-	if (dir == 0 && o->ignore_file && strcmp(name, o->ignore_file) == 0) {
-		*skip = true;
+	*skip = dir == 0 && o->ignore_file && strcmp(name, o->ignore_file) == 0;
+	if (*skip)
 		return true;
-	}
 	if (fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
 		return lost(s, path, "stat", fault);
 	bool is_dir = S_ISDIR(st->st_mode), reserved = dir == 0 && name_reserved(name, strlen(name));
-	if (dir == 0 && is_dir && strcmp(name, LOST_FOUND) == 0) { /* DIR is the root of a file system */
-		*skip = true;
+	bool lost_found = dir == 0 && is_dir && strcmp(name, LOST_FOUND) == 0; /* of a file system's root */
+	bool enters = is_dir && !reserved && ignore_may_take_back(o->ignore, path, strlen(path));
+	*skip = lost_found || (!enters && ignore_matches(o->ignore, path, strlen(path)));
+	if (*skip)
 		return true;
-	}
-	if (ignore_matches(o->ignore, path, strlen(path)) &&
-	    !(is_dir && !reserved && ignore_may_take_back(o->ignore, path, strlen(path)))) {
-		*skip = true;
-		return true;
-	}
 	if (reserved)
 		return refused(
 		    s, path,
