@@ -52,38 +52,29 @@ static bool no_memory(const struct encoder *x, struct fault *fault)
 	return fault_set(fault, EXIT_INTERNAL, x->tree->path, "pack", "out of memory");
 }
 
-static bool entry_fault(const struct encoder *x, uint32_t entry, enum exit_code code, const char *action,
-                        const char *reason, struct fault *fault)
+static void entry_path(const struct encoder *x, uint32_t entry, char out[PATH_LEN_MAX + 1])
 {
 	const struct node *node = &x->tree->entries[entry].node;
-	char path[PATH_LEN_MAX + 1], object[2 * PATH_LEN_MAX];
-	int error = errno;
-	tree_path(x->tree, node->parent, node->name, path);
-	snprintf(object, sizeof object, "%s/%s", x->tree->path, path);
-	return reason ? fault_set(fault, code, object, action, "%s", reason)
-	              : fault_errno(fault, error, object, action);
+	tree_path(x->tree, node->parent, node->name, out);
 }
 
 static bool changed(const struct encoder *x, uint32_t entry, struct fault *fault)
 {
-	return entry_fault(x, entry, EXIT_IO, "read", "changed while it was read", fault);
+	char path[PATH_LEN_MAX + 1];
+	entry_path(x, entry, path);
+	return tree_changed(x->tree, path, fault);
 }
 
 enum { READING = O_RDONLY | O_NONBLOCK | O_NOCTTY };
 
 static int open_entry(const struct encoder *x, uint32_t entry, int flags, struct fault *fault)
 {
-	const struct node *node = &x->tree->entries[entry].node;
 	char path[PATH_LEN_MAX + 1];
 
-	tree_path(x->tree, node->parent, node->name, path);
+	entry_path(x, entry, path);
 	int fd = tree_open(x->tree, path, flags);
-	/* ENXIO: a socket. */
-	if (fd < 0 &&
-	    (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV || errno == ENXIO))
-		changed(x, entry, fault);
-	else if (fd < 0)
-		entry_fault(x, entry, EXIT_IO, "open", NULL, fault);
+	if (fd < 0)
+		tree_lost(x->tree, path, "open", fault);
 	return fd;
 }
 
@@ -112,11 +103,15 @@ static bool close_entry(const struct encoder *x, uint32_t entry, int fd, struct 
 static bool read_content(const struct encoder *x, uint32_t entry, int fd, void *to, size_t size, uint64_t at,
                          struct fault *fault)
 {
+	char path[PATH_LEN_MAX + 1];
 	ssize_t n = read_full(fd, to, size, (int64_t)at);
+
+	if (n >= 0 && (size_t)n == size)
+		return true;
+	entry_path(x, entry, path);
 	/* What is no file any more reads as an error. */
-	if (n < 0 && is_same(x, entry, fd))
-		return entry_fault(x, entry, EXIT_IO, "read", NULL, fault);
-	return (n >= 0 && (size_t)n == size) || changed(x, entry, fault);
+	return n < 0 && is_same(x, entry, fd) ? tree_failed(x->tree, path, "read", fault)
+	                                      : tree_changed(x->tree, path, fault);
 }
 
 /* How many bytes of the windows of DATA, which stands at offset AT (a multiple of HOLE_WINDOW), are in whole

@@ -29,40 +29,14 @@ struct scanner {
 	const struct scan_options *options;
 	struct level *levels; /* from the root to where the walk is */
 	uint32_t depth, level_room;
+	struct tree_dir *empty; /* taken out of the tree again; the name is the whole path, owned */
+	uint32_t empty_count, empty_room;
 	struct inodes inodes; /* of the files with several names */
 };
 
-static bool failed(const struct scanner *s, const char *path, const char *action, struct fault *fault)
-{
-	char object[2 * PATH_LEN_MAX];
-	int error = errno;
-	snprintf(object, sizeof object, "%s%s%s", s->tree->path, *path ? "/" : "", path);
-	return fault_errno(fault, error, object, action);
-}
-
-static bool reject(const struct scanner *s, const char *path, enum exit_code code, const char *action,
-                   const char *reason, struct fault *fault)
-{
-	char object[2 * PATH_LEN_MAX];
-	snprintf(object, sizeof object, "%s%s%s", s->tree->path, *path ? "/" : "", path);
-	return fault_set(fault, code, object, action, "%s", reason);
-}
-
 static bool refused(const struct scanner *s, const char *path, const char *reason, struct fault *fault)
 {
-	return reject(s, path, EXIT_VOLUME, "pack", reason, fault);
-}
-
-static bool changed(const struct scanner *s, const char *path, struct fault *fault)
-{
-	return reject(s, path, EXIT_IO, "read", "changed while it was read", fault);
-}
-
-/* As errno says: what was there when its directory was listed, and is not any more, has changed. */
-static bool lost(const struct scanner *s, const char *path, const char *action, struct fault *fault)
-{
-	bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV || errno == ENXIO;
-	return gone ? changed(s, path, fault) : failed(s, path, action, fault);
+	return tree_fault(s->tree, path, EXIT_VOLUME, "pack", reason, fault);
 }
 
 static bool no_memory(const struct scanner *s, struct fault *fault)
@@ -96,8 +70,8 @@ static bool read_xattrs(const struct scanner *s, struct node *node, const char *
 	if (node_xattrs(node, fd, s->options->setid, &reason))
 		return true;
 	return reason            ? refused(s, path, reason, fault)
-	       : errno == EAGAIN ? changed(s, path, fault)
-	                         : failed(s, path, "read xattrs", fault);
+	       : errno == EAGAIN ? tree_changed(s->tree, path, fault)
+	                         : tree_failed(s->tree, path, "read xattrs", fault);
 }
 
 /* Is what NOW describes what ST was found for, and unchanged since then? The number of an inode that is gone
@@ -121,9 +95,9 @@ static bool read_file_xattrs(struct scanner *s, struct node *node, int dir, cons
 	if (!s->options->xattrs)
 		return true;
 	int fd = openat(dir, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	bool done =
-	    fd >= 0 ? (is_same(fd, st) || changed(s, path, fault)) && read_xattrs(s, node, path, fd, fault)
-	            : lost(s, path, "open", fault);
+	bool done = fd >= 0 ? (is_same(fd, st) || tree_changed(s->tree, path, fault)) &&
+	                          read_xattrs(s, node, path, fd, fault)
+	                    : tree_lost(s->tree, path, "open", fault);
 	close_fd(&fd);
 	return done;
 }
@@ -175,12 +149,13 @@ static bool read_target(struct scanner *s, struct tree_entry *e, int dir, const 
 	struct stat now;
 	ssize_t len = readlinkat(dir, e->node.name, target, sizeof target - 1);
 	if (len < 0)
-		return errno == EINVAL ? changed(s, path, fault) : lost(s, path, "read link", fault);
+		return errno == EINVAL ? tree_changed(s->tree, path, fault)
+		                       : tree_lost(s->tree, path, "read link", fault);
 	if (len == 0 || len > PATH_LEN_MAX)
 		return refused(s, path, "has a target that is empty or too long", fault);
 	/* What ST says must not be another link's. */
 	if (fstatat(dir, e->node.name, &now, AT_SYMLINK_NOFOLLOW) != 0 || !same(&now, st))
-		return changed(s, path, fault);
+		return tree_changed(s->tree, path, fault);
 	target[len] = '\0';
 	e->target = strdup(target);
 	return e->target || no_memory(s, fault);
@@ -232,7 +207,7 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 	if (*skip)
 		return true;
 	if (fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) != 0)
-		return lost(s, path, "stat", fault);
+		return tree_lost(s->tree, path, "stat", fault);
 	bool is_dir = S_ISDIR(st->st_mode), reserved = dir == 0 && name_reserved(name, strlen(name));
 	bool lost_found = dir == 0 && is_dir && strcmp(name, LOST_FOUND) == 0; /* of a file system's root */
 	bool enters = is_dir && !reserved && ignore_may_take_back(o->ignore, path, strlen(path));
@@ -303,7 +278,7 @@ static bool list(struct scanner *s, int fd, const char *path, struct stat *st, s
 
 	for (unsigned tries = 0; tries < 2; tries++) {
 		if (!names_read(fd, names) || fstat(fd, &now) != 0)
-			return lost(s, path, "read directory", fault);
+			return tree_lost(s->tree, path, "read directory", fault);
 		if (same(&now, st) && all_differ(names))
 			return true;
 		/* The first listing may do that by itself: overlayfs takes a mark off that no longer holds.
@@ -313,7 +288,13 @@ static bool list(struct scanner *s, int fd, const char *path, struct stat *st, s
 		st->st_ctim = now.st_ctim;
 		names_free(names);
 	}
-	return changed(s, path, fault);
+	return tree_changed(s->tree, path, fault);
+}
+
+static void free_level(struct level *level)
+{
+	names_free(&level->names);
+	free(level->stats);
 }
 
 /* Read what directory NUMBER of the tree has, and begin a level of the walk there. */
@@ -328,7 +309,7 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 		return false;
 	int fd = tree_open(s->tree, *path ? path : ".", O_RDONLY | O_DIRECTORY);
 	if (fd < 0) {
-		lost(s, path, "read directory", fault);
+		tree_lost(s->tree, path, "read directory", fault);
 	} else if (list(s, fd, path, &st, &level.names, fault) &&
 	           (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault))) {
 		s->tree->dirs[number].changed = st.st_ctim;
@@ -338,12 +319,10 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 		           : no_memory(s, fault);
 	}
 	close_fd(&fd);
-	if (done) {
+	if (done)
 		s->levels[s->depth++] = level;
-	} else {
-		names_free(&level.names);
-		free(level.stats);
-	}
+	else
+		free_level(&level);
 	return done;
 }
 
@@ -362,23 +341,33 @@ static bool enter(struct scanner *s, uint32_t parent, const char *name, const ch
 	return scan_dir(s, number, path, st, fault);
 }
 
+/* The last directory of the tree is left out after all. */
+static bool take_out(struct scanner *s, const char *path, mode_t mode, struct fault *fault)
+{
+	struct tree_dir *dir = &s->tree->dirs[--s->tree->dir_count];
+
+	free(dir->node.name);
+	free(dir->node.xattrs);
+	s->tree->setid_dropped -= (mode & SETID_MASK) && !s->options->setid;
+	dir->node.name =
+	    grow(&s->empty, s->empty_count, &s->empty_room, sizeof *s->empty) ? strdup(path) : NULL;
+	if (dir->node.name)
+		s->empty[s->empty_count++] = *dir;
+	return dir->node.name || no_memory(s, fault);
+}
+
 /* The directory is done: take it back when it is ignored and nothing in it is not. */
-static void leave(struct scanner *s)
+static bool leave(struct scanner *s, struct fault *fault)
 {
 	struct level *level = &s->levels[--s->depth];
-	struct tree *t = s->tree;
-	struct tree_dir *dir = &t->dirs[level->number];
+	const struct tree *t = s->tree;
+	uint32_t number = level->number;
 	char path[PATH_LEN_MAX + 1];
 
-	if (level->number && t->dir_count == level->number + 1 && t->entry_count == dir->first &&
-	    ignore_matches(s->options->ignore, path, tree_path(t, level->number, NULL, path))) {
-		t->dir_count--;
-		free(dir->node.name);
-		free(dir->node.xattrs);
-		t->setid_dropped -= (level->mode & SETID_MASK) && !s->options->setid;
-	}
-	names_free(&level->names);
-	free(level->stats);
+	free_level(level);
+	return number == 0 || t->dir_count != number + 1 || t->entry_count != t->dirs[number].first ||
+	       !ignore_matches(s->options->ignore, path, tree_path(t, number, NULL, path)) ||
+	       take_out(s, path, level->mode, fault);
 }
 
 /* Go on in the deepest level. */
@@ -389,35 +378,42 @@ static bool walk(struct scanner *s, struct fault *fault)
 
 	while (level->next < level->names.count && level->stats[level->next].st_mode == 0)
 		level->next++;
-	if (level->next == level->names.count) {
-		leave(s);
-		return true;
-	}
+	if (level->next == level->names.count)
+		return leave(s, fault);
 	const char *name = names_get(&level->names, level->next).s;
 	const struct stat *st = &level->stats[level->next++];
 	tree_path(s->tree, level->number, name, path); /* fits: scan_names has seen to it */
 	return enter(s, level->number, name, path, st, fault);
 }
 
+/* Is the directory PATH as it was listed? By its ctime alone: another one in its place has changed the one
+ * above. */
+static bool is_settled(const struct scanner *s, const char *path, struct timespec listed, struct fault *fault)
+{
+	struct stat now;
+
+	if (!stop_check(fault))
+		return false;
+	if (fstatat(s->tree->root, *path ? path : ".", &now, AT_SYMLINK_NOFOLLOW) != 0)
+		return tree_lost(s->tree, path, "stat", fault);
+	return same_instant(now.st_ctim, listed) || tree_changed(s->tree, path, fault);
+}
+
 /* What was moved out of a directory that was yet to be read, into one that had been, was seen in neither:
- * none may have changed since, but for what is left out. By its ctime alone: another one in its place has
- * changed the one above. */
-static bool is_settled(const struct scanner *s, struct fault *fault)
+ * none may have changed since, but for those that were not read because nothing in them could be packed. */
+static bool are_settled(const struct scanner *s, struct fault *fault)
 {
 	const struct tree *t = s->tree;
 	char path[PATH_LEN_MAX + 1];
-	struct stat now;
+	bool done = true;
 
-	for (uint32_t i = 0; i < t->dir_count; i++) {
+	for (uint32_t i = 0; done && i < t->dir_count; i++) {
 		tree_path(t, i, NULL, path);
-		if (!stop_check(fault))
-			return false;
-		if (fstatat(t->root, *path ? path : ".", &now, AT_SYMLINK_NOFOLLOW) != 0)
-			return lost(s, path, "stat", fault);
-		if (!same_instant(now.st_ctim, t->dirs[i].changed))
-			return changed(s, path, fault);
+		done = is_settled(s, path, t->dirs[i].changed, fault);
 	}
-	return true;
+	for (uint32_t i = 0; done && i < s->empty_count; i++)
+		done = is_settled(s, s->empty[i].node.name, s->empty[i].changed, fault);
+	return done;
 }
 
 bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
@@ -433,12 +429,15 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 	while (done && s.depth)
 		done = walk(&s, fault);
 	while (s.depth)
-		leave(&s);
-	done = done && is_settled(&s, fault);
+		free_level(&s.levels[--s.depth]);
+	done = done && are_settled(&s, fault);
 	for (uint32_t i = 0; i < t->dir_count; i++)
 		t->has_setid = t->has_setid || t->dirs[i].node.setid;
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		t->has_setid = t->has_setid || t->entries[i].node.setid;
+	while (s.empty_count)
+		free(s.empty[--s.empty_count].node.name);
+	free(s.empty);
 	free(s.levels);
 	free(s.inodes.first);
 	return done;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,6 +57,38 @@ int tree_open(const struct tree *t, const char *path, int flags)
 {
 	int fd = open_beneath(t->root, path, flags, 0);
 	return fd < 0 && (errno == ENOSYS || errno == EPERM) ? walk(t->root, path, flags) : fd;
+}
+
+static const char *full_path(const struct tree *t, const char *path, char out[2 * PATH_LEN_MAX])
+{
+	snprintf(out, 2 * PATH_LEN_MAX, "%s%s%s", t->path, *path ? "/" : "", path);
+	return out;
+}
+
+bool tree_fault(const struct tree *t, const char *path, enum exit_code code, const char *action,
+                const char *reason, struct fault *fault)
+{
+	char object[2 * PATH_LEN_MAX];
+	return fault_set(fault, code, full_path(t, path, object), action, "%s", reason);
+}
+
+bool tree_failed(const struct tree *t, const char *path, const char *action, struct fault *fault)
+{
+	char object[2 * PATH_LEN_MAX];
+	int error = errno;
+	return fault_errno(fault, error, full_path(t, path, object), action);
+}
+
+bool tree_changed(const struct tree *t, const char *path, struct fault *fault)
+{
+	return tree_fault(t, path, EXIT_IO, "read", "changed while it was read", fault);
+}
+
+bool tree_lost(const struct tree *t, const char *path, const char *action, struct fault *fault)
+{
+	/* ENXIO: a socket. */
+	bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV || errno == ENXIO;
+	return gone ? tree_changed(t, path, fault) : tree_failed(t, path, action, fault);
 }
 
 void tree_free(struct tree *t)

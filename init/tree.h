@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "fault.h"
 #include "format.h"
 
 #define NO_NODE UINT32_MAX
@@ -61,5 +62,14 @@ size_t tree_path(const struct tree *tree, uint32_t dir, const char *name, char *
 /* Open PATH of the tree, which is "." or "a/b", through no symbolic link. -1 with errno. */
 int tree_open(const struct tree *tree, const char *path, int flags);
 void tree_free(struct tree *tree);
+
+/* Faults of PATH, the root's "" among them, which is named behind the tree's own path. Each returns false. */
+bool tree_fault(const struct tree *tree, const char *path, enum exit_code code, const char *action,
+                const char *reason, struct fault *fault);
+/* As errno says. */
+bool tree_failed(const struct tree *tree, const char *path, const char *action, struct fault *fault);
+bool tree_changed(const struct tree *tree, const char *path, struct fault *fault);
+/* As errno says of an open or a stat: what was there when it was listed, and is not any more, has changed. */
+bool tree_lost(const struct tree *tree, const char *path, const char *action, struct fault *fault);
 
 #endif

@@ -152,7 +152,7 @@ changed_at() { # INJECTION TEXT CHANGE
 	wait $! || status=$?
 	echo "$3: $status: $(cat err)"
 	[ "$status" -eq 13 ]
-	grep -qxE 'decant-pack: tree/(a|file|link|late): read: changed while it was read' err
+	grep -qxE 'decant-pack: tree/(a|a/deep|file|link|late): read: changed while it was read' err
 }
 
 @test "13: a file, or a link, that is gone or another one when it is looked at again" {
@@ -184,6 +184,22 @@ changed_at() { # INJECTION TEXT CHANGE
 	echo important >tree/z/y/file
 	changed_at openat2:delay_enter=1000000:when=4 '"z"' 'mv tree/z/y/file tree/a'
 	[ ! -e b.tar.zst ]
+}
+
+@test "13: a file that moves into a directory that is left out but for what is taken back" {
+	mkdir -p tree/a/deep tree/z/y
+	echo important >tree/z/y/late
+	printf '%s\n' a '!a/deep/late' >tree/.decantignore
+	changed_at openat2:delay_enter=1000000:when=4 '"z"' 'mv tree/z/y/late tree/a/deep'
+	[ ! -e b.tar.zst ]
+	# It is packed there; and a directory of the kind that does not change does no harm.
+	"$decant_pack" --quiet -o b.tar.zst tree
+	tar --zstd -tf b.tar.zst | grep -x 'a/deep/late'
+	mv tree/a/deep/late tree/z/y
+	"$decant_pack" --quiet -o b.tar.zst tree
+	tar --zstd -tf b.tar.zst >names
+	grep -x 'z/y/late' names
+	! grep '^a' names
 }
 
 @test "a pipe or a device in a directory that is not the user's gets a bundle, and TMPDIR is named when it cannot" {
