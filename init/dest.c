@@ -240,27 +240,28 @@ void dest_look(struct dest *d)
 	close_fd(&fd);
 }
 
-const char *dest_path(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
-                      char *out, size_t size)
+bool dest_refuse(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
+                 const char *action, const char *reason, struct fault *fault)
 {
-	char path[PATH_LEN_MAX + 1];
+	char path[PATH_LEN_MAX + 1], whole[2 * PATH_LEN_MAX];
+	int error = errno;
 	catalog_path(c, dir, path);
-	snprintf(out, size, "%s%s%s%s%.*s", d->path, dir ? "/" : "", dir ? path : "", name.len ? "/" : "",
-	         (int)name.len, name.len ? name.s : "");
-	return out;
+	snprintf(whole, sizeof whole, "%s%s%s%s%.*s", d->path, dir ? "/" : "", dir ? path : "",
+	         name.len ? "/" : "", (int)name.len, name.len ? name.s : "");
+	return reason ? fault_set(fault, EXIT_VOLUME, whole, action, "%s", reason)
+	              : fault_errno(fault, error, whole, action);
 }
 
 bool dest_fault(const struct dest *d, const struct catalog *c, uint32_t dir, struct text name,
                 const char *action, struct fault *fault)
 {
-	char path[2 * PATH_LEN_MAX];
-	int error = errno;
-	dest_path(d, c, dir, name, path, sizeof path);
-	if (d->aliases && (error == EEXIST || error == ENOENT || error == ENOTDIR || error == EISDIR))
-		return fault_set(
-		    fault, EXIT_VOLUME, path, action,
-		    "the volume ignores case or forms of Unicode, and has another spelling, or none");
-	return fault_errno(fault, error, path, action);
+	bool spelling =
+	    d->aliases && (errno == EEXIST || errno == ENOENT || errno == ENOTDIR || errno == EISDIR);
+	return dest_refuse(
+	    d, c, dir, name, action,
+	    spelling ? "the volume ignores case or forms of Unicode, and has another spelling, or none"
+	             : NULL,
+	    fault);
 }
 
 static bool all_zero(const unsigned char *data, size_t size)

@@ -73,9 +73,9 @@ bool dest_folds_case(int fd);
 /* Word errno as a fault of entry NAME (may be empty) of directory DIR of CATALOG. Always returns false. */
 bool dest_fault(const struct dest *dest, const struct catalog *catalog, uint32_t dir, struct text name,
                 const char *action, struct fault *fault);
-/* The path of that entry, from the volume's own path on, in OUT, NUL-terminated, cut at SIZE. */
-const char *dest_path(const struct dest *dest, const struct catalog *catalog, uint32_t dir, struct text name,
-                      char *out, size_t size);
+/* The same for REASON (EXIT_VOLUME); as errno says where that is NULL. */
+bool dest_refuse(const struct dest *dest, const struct catalog *catalog, uint32_t dir, struct text name,
+                 const char *action, const char *reason, struct fault *fault);
 
 /* SIZE bytes of a new file with ENTRY_HOLES, from offset AT: windows of zeros, and zero parts of windows at
  * both ends, are left out. dest_truncate gives the file its size in the end. */

@@ -281,7 +281,7 @@ static bool append(struct encoder *x, struct worker *w, const struct frame_row *
 	if (w->part.size && !check_part(x, &w->part, fault))
 		return false;
 	if (!write_full(x->out->data, w->packed, row->packed, -1))
-		return fault_errno(fault, errno, x->options->tmp, "write temporary file");
+		return fault_errno(fault, errno, x->out->tmp, "write temporary file");
 	x->out->data_size += row->packed;
 	return buffer_add(&x->blocks, w->block_packed.bytes, row->block_packed) || no_memory(x, fault);
 }
@@ -350,6 +350,12 @@ static int open_nameless(const char *tmp)
 	return fd;
 }
 
+bool encoded_open(struct encoded *out, const char *tmp, struct fault *fault)
+{
+	*out = (struct encoded){.tmp = tmp, .data = open_nameless(tmp)};
+	return out->data >= 0 || fault_errno(fault, errno, tmp, "create temporary file");
+}
+
 /* Catalog and header, once all frames are known. */
 static bool finish_index(struct encoder *x, struct fault *fault)
 {
@@ -390,15 +396,11 @@ bool encode(struct encoded *out, struct tree *t, const struct layout *layout, co
 	struct hash_stream sum;
 	bool done = false;
 
-	*out = (struct encoded){.data = -1};
 	if (!x)
 		return fault_set(fault, EXIT_INTERNAL, t->path, "pack", "out of memory");
 	*x = (struct encoder){.tree = t, .layout = layout, .options = o, .out = out, .sum = &sum};
 	x->rows = calloc(layout->count, sizeof *x->rows);
-	out->data = open_nameless(o->tmp);
-	if (out->data < 0)
-		fault_errno(fault, errno, o->tmp, "create temporary file");
-	else if (!x->rows)
+	if (!x->rows)
 		no_memory(x, fault);
 	else
 		done = pool_run(o->threads, layout->count, encode_frame, x, &x->pool, fault) &&

@@ -19,6 +19,7 @@
 #include "pack_options.h"
 #include "path.h"
 #include "pool.h"
+#include "recent.h"
 #include "scan.h"
 #include "stop.h"
 #include "workers.h"
@@ -66,12 +67,14 @@ static bool load_ignore_file(struct ignore *ignore, int fd, const char *path, st
 	return done;
 }
 
-/* The patterns of the ignore file, then those of the command line, which so have the last word. */
-static bool load_ignore(struct ignore *ignore, const struct pack_options *o, struct fault *fault)
+/* The patterns of the ignore file, then those of the command line, which so have the last word. *ST is of the
+ * source's own file, all zeros if there is none. */
+static bool load_ignore(struct ignore *ignore, const struct pack_options *o, struct stat *st,
+                        struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 32];
-	struct stat st;
 
+	memset(st, 0, sizeof *st);
 	if (o->ignore_file) {
 		int fd = open(o->ignore_file, O_RDONLY | O_CLOEXEC);
 		if (!load_ignore_file(ignore, fd, o->ignore_file, fault))
@@ -80,13 +83,17 @@ static bool load_ignore(struct ignore *ignore, const struct pack_options *o, str
 		snprintf(path, sizeof path, "%s/%s", o->source, IGNORE_FILE);
 		/* A fifo would keep us for ever, and a link read what is not of the source. */
 		int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		if (fd >= 0 ? fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)
+		if (fd >= 0 ? fstat(fd, st) != 0 || !S_ISREG(st->st_mode)
 		            : errno == ELOOP || errno == ENXIO) {
 			close_fd(&fd);
 			return fault_set(fault, EXIT_VOLUME, path, "read", "is not a file");
 		}
-		if ((fd >= 0 || (errno != ENOENT && errno != ENOTDIR)) &&
-		    !load_ignore_file(ignore, fd, path, fault))
+		bool there = fd >= 0 || (errno != ENOENT && errno != ENOTDIR);
+		if (!outlast(st->st_ctim, fault)) {
+			close_fd(&fd);
+			return false;
+		}
+		if (there && !load_ignore_file(ignore, fd, path, fault))
 			return false;
 	}
 	for (size_t i = 0; i < o->exclude_count; i++) {
@@ -95,6 +102,21 @@ static bool load_ignore(struct ignore *ignore, const struct pack_options *o, str
 			return fault_set(fault, EXIT_USAGE, o->excludes[i], "--exclude", "%s", wrong);
 	}
 	return true;
+}
+
+/* Is the source's own ignore file, or that there is none, what it was when it was read? */
+static bool same_patterns(const struct tree *t, const struct pack_options *o, const struct stat *st,
+                          struct fault *fault)
+{
+	struct stat now = {0};
+
+	if (o->ignore_file || o->no_ignore_file)
+		return true;
+	if (fstatat(t->root, IGNORE_FILE, &now, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+		return tree_failed(t, IGNORE_FILE, "stat", fault);
+	return (now.st_ino == st->st_ino && now.st_dev == st->st_dev &&
+	        same_instant(now.st_ctim, st->st_ctim)) ||
+	       tree_changed(t, IGNORE_FILE, fault);
 }
 
 /* Copy SIZE bytes from the beginning of FROM to TO, inside the kernel where it can. */
@@ -256,6 +278,7 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	struct tree tree = {.root = -1};
 	struct layout layout = {.count = 0};
 	struct encoded encoded = {.data = -1};
+	struct stat patterns;
 	struct progress_state clock;
 	const char *dir = getenv("TMPDIR");
 	char tmp[PATH_LEN_MAX + 1];
@@ -280,7 +303,6 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 	    .dest = o->dest,
 	    .revision = o->revision,
 	    .packer = packer,
-	    .tmp = tmp,
 	    .threads = o->threads ? o->threads : workers_wanted(o->level),
 	};
 	char *output = o->output ? resolve(o->output) : NULL;
@@ -291,9 +313,11 @@ static bool pack(const struct pack_options *o, const struct log *log, mode_t mas
 
 	if (o->output && !output)
 		fault_errno(fault, errno, o->output, "open");
-	bool done = !fault->code && load_ignore(&ignore, o, fault) &&
-	            scan(&tree, o->source, &scanning, fault) && layout_make(&layout, &tree, fault) &&
-	            encode(&encoded, &tree, &layout, &encoding, fault) &&
+	bool done = !fault->code && encoded_open(&encoded, tmp, fault) &&
+	            load_ignore(&ignore, o, &patterns, fault) && scan(&tree, o->source, &scanning, fault) &&
+	            layout_make(&layout, &tree, fault) &&
+	            encode(&encoded, &tree, &layout, &encoding, fault) && tree_settled(&tree, fault) &&
+	            same_patterns(&tree, o, &patterns, fault) &&
 	            (output ? write_file(output, &encoded, mask, fault)
 	                    : write_bundle(STDOUT_FILENO, "standard output", &encoded, fault));
 	if (done && !o->quiet) {

@@ -34,7 +34,7 @@ const char pack_options_help[] =
     "\n"
     "SOURCE_DATE_EPOCH, when set, is the latest time of modification that a bundle gets.\n"
     "Exit codes: 0 done, 1 internal, 2 usage, 11 something in DIR cannot be packed,\n"
-    "12 no space, 13 I/O error or a file changed while it was read, 15 permission,\n"
+    "12 no space, 13 I/O error or a tree that changed while it was packed, 15 permission,\n"
     "128+N stopped by signal N. See decant-pack(1).\n";
 
 enum {

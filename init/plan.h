@@ -51,7 +51,7 @@ static inline enum action plan_action(const struct plan *plan, uint32_t entry)
 
 /* What becomes of file NUMBER of BUNDLE, which ST describes, when its content is right and its metadata is
  * not: AMEND, or REPLACE when it has hard links, because then the number of its names cannot tell that all of
- * them are in the volume. */
+ * them are in the volume, or when it has changed so lately that the next change might not show (recent.h). */
 enum action plan_amend(struct plan *plan, const struct bundle *bundle, uint32_t number,
                        const struct stat *st);
 /* Which file it is that ST describes, and whether it has changed, in content or name (ctime), in a number
@@ -71,7 +71,8 @@ int plan_open(const struct dest *dest, int dir, const char *name, const struct e
 bool plan_frame_has(const struct plan *plan, const struct catalog *catalog, uint32_t number,
                     unsigned actions);
 
-/* Fill in PLAN for BUNDLE on the volume of STATE, whose root exists. Pass plan_free in any case. */
+/* plan_make.c: fill in PLAN for BUNDLE on the volume of STATE, whose root exists. Pass plan_free in any case.
+ */
 bool plan_make(struct plan *plan, struct bundle *bundle, struct state *state, unsigned workers, uint32_t unit,
                struct fault *fault);
 void plan_free(struct plan *plan);

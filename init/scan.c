@@ -13,6 +13,7 @@
 #include "names.h"
 #include "node_xattrs.h"
 #include "path.h"
+#include "recent.h"
 #include "stop.h"
 
 /* A directory that the walk is in. Not on the stack: PATH_MAX allows 2,048 of them. */
@@ -29,8 +30,6 @@ struct scanner {
 	const struct scan_options *options;
 	struct level *levels; /* from the root to where the walk is */
 	uint32_t depth, level_room;
-	struct tree_dir *empty; /* taken out of the tree again; the name is the whole path, owned */
-	uint32_t empty_count, empty_room;
 	struct inodes inodes; /* of the files with several names */
 };
 
@@ -197,7 +196,23 @@ static const char *special_name(mode_t mode)
 	                        : "is a device (--skip-special leaves it out)";
 }
 
-/* What is to become of NAME: an entry, a directory (*IS_DIR) to go into later, or nothing (*SKIP). */
+/* Stat NAME of directory DIR again when it has changed so lately that the next change might not show. What
+ * changes all the time is left to tree_settled. */
+static bool settle(struct scanner *s, int dir, const char *name, const char *path, struct stat *st,
+                   struct fault *fault)
+{
+	mode_t type = st->st_mode & S_IFMT;
+
+	for (unsigned tries = 0; tries < 2 && is_recent(st->st_ctim); tries++) {
+		if (!outlast(st->st_ctim, fault))
+			return false;
+		if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) != 0)
+			return tree_lost(s->tree, path, "stat", fault);
+	}
+	return (st->st_mode & S_IFMT) == type || tree_changed(s->tree, path, fault);
+}
+
+/* What is to become of NAME: an entry, a directory to go into later, or nothing (*SKIP). */
 static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, const char *path,
                     struct stat *st, bool *skip, struct fault *fault)
 {
@@ -220,7 +235,7 @@ static bool look_at(struct scanner *s, uint32_t dir, int fd, const char *name, c
 		    "is a name that decant or the file system keeps for itself at the root; exclude it",
 		    fault);
 	if (is_dir || S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
-		return true;
+		return settle(s, fd, name, path, st, fault);
 	if (!o->skip_special)
 		return refused(s, path, special_name(st->st_mode), fault);
 	s->tree->special++;
@@ -263,11 +278,11 @@ static bool all_differ(const struct names *names)
 	return true;
 }
 
-/* Has nothing that ST says of a directory changed but its ctime? */
-static bool only_ctime_differs(const struct stat *now, const struct stat *st)
+/* Is all that ST says of a directory still so, but perhaps its ctime? */
+static bool is_alike(const struct stat *now, const struct stat *st)
 {
 	return now->st_mode == st->st_mode && now->st_uid == st->st_uid && now->st_gid == st->st_gid &&
-	       same_instant(now->st_mtim, st->st_mtim) && !same_instant(now->st_ctim, st->st_ctim);
+	       same_instant(now->st_mtim, st->st_mtim);
 }
 
 /* The names in directory FD, which ST was found for and is still what it was. */
@@ -279,12 +294,15 @@ static bool list(struct scanner *s, int fd, const char *path, struct stat *st, s
 	for (unsigned tries = 0; tries < 2; tries++) {
 		if (!names_read(fd, names) || fstat(fd, &now) != 0)
 			return tree_lost(s->tree, path, "read directory", fault);
-		if (same(&now, st) && all_differ(names))
+		bool still = same(&now, st);
+		if (still && is_alike(&now, st) && all_differ(names))
 			return true;
-		/* The first listing may do that by itself: overlayfs takes a mark off that no longer holds.
-		 */
-		if (!only_ctime_differs(&now, st))
+		if (still || !is_alike(&now, st))
 			break;
+		/* The listing may have done that by itself: overlayfs takes a mark off that no longer holds.
+		 */
+		if (!outlast(now.st_ctim, fault))
+			return false;
 		st->st_ctim = now.st_ctim;
 		names_free(names);
 	}
@@ -344,15 +362,16 @@ static bool enter(struct scanner *s, uint32_t parent, const char *name, const ch
 /* The last directory of the tree is left out after all. */
 static bool take_out(struct scanner *s, const char *path, mode_t mode, struct fault *fault)
 {
-	struct tree_dir *dir = &s->tree->dirs[--s->tree->dir_count];
+	struct tree *t = s->tree;
+	struct tree_dir *dir = &t->dirs[--t->dir_count];
 
 	free(dir->node.name);
 	free(dir->node.xattrs);
-	s->tree->setid_dropped -= (mode & SETID_MASK) && !s->options->setid;
+	t->setid_dropped -= (mode & SETID_MASK) && !s->options->setid;
 	dir->node.name =
-	    grow(&s->empty, s->empty_count, &s->empty_room, sizeof *s->empty) ? strdup(path) : NULL;
+	    grow(&t->empty, t->empty_count, &t->empty_room, sizeof *t->empty) ? strdup(path) : NULL;
 	if (dir->node.name)
-		s->empty[s->empty_count++] = *dir;
+		t->empty[t->empty_count++] = *dir;
 	return dir->node.name || no_memory(s, fault);
 }
 
@@ -386,36 +405,6 @@ static bool walk(struct scanner *s, struct fault *fault)
 	return enter(s, level->number, name, path, st, fault);
 }
 
-/* Is the directory PATH as it was listed? By its ctime alone: another one in its place has changed the one
- * above. */
-static bool is_settled(const struct scanner *s, const char *path, struct timespec listed, struct fault *fault)
-{
-	struct stat now;
-
-	if (!stop_check(fault))
-		return false;
-	if (fstatat(s->tree->root, *path ? path : ".", &now, AT_SYMLINK_NOFOLLOW) != 0)
-		return tree_lost(s->tree, path, "stat", fault);
-	return same_instant(now.st_ctim, listed) || tree_changed(s->tree, path, fault);
-}
-
-/* What was moved out of a directory that was yet to be read, into one that had been, was seen in neither:
- * none may have changed since, but for those that were not read because nothing in them could be packed. */
-static bool are_settled(const struct scanner *s, struct fault *fault)
-{
-	const struct tree *t = s->tree;
-	char path[PATH_LEN_MAX + 1];
-	bool done = true;
-
-	for (uint32_t i = 0; done && i < t->dir_count; i++) {
-		tree_path(t, i, NULL, path);
-		done = is_settled(s, path, t->dirs[i].changed, fault);
-	}
-	for (uint32_t i = 0; done && i < s->empty_count; i++)
-		done = is_settled(s, s->empty[i].node.name, s->empty[i].changed, fault);
-	return done;
-}
-
 bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
 {
 	struct scanner s = {.tree = t, .options = options};
@@ -425,19 +414,15 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 	t->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->root < 0 || fstat(t->root, &st) != 0)
 		return fault_errno(fault, errno, path, "open");
-	bool done = enter(&s, 0, "", "", &st, fault);
+	bool done = settle(&s, t->root, ".", "", &st, fault) && enter(&s, 0, "", "", &st, fault);
 	while (done && s.depth)
 		done = walk(&s, fault);
 	while (s.depth)
 		free_level(&s.levels[--s.depth]);
-	done = done && are_settled(&s, fault);
 	for (uint32_t i = 0; i < t->dir_count; i++)
 		t->has_setid = t->has_setid || t->dirs[i].node.setid;
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		t->has_setid = t->has_setid || t->entries[i].node.setid;
-	while (s.empty_count)
-		free(s.empty[--s.empty_count].node.name);
-	free(s.empty);
 	free(s.levels);
 	free(s.inodes.first);
 	return done;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -91,8 +92,42 @@ bool tree_lost(const struct tree *t, const char *path, const char *action, struc
 	return gone ? tree_changed(t, path, fault) : tree_failed(t, path, action, fault);
 }
 
+static bool is_settled(const struct tree *t, const char *path, struct timespec scanned, struct fault *fault)
+{
+	struct stat now;
+
+	if (!stop_check(fault))
+		return false;
+	if (fstatat(t->root, *path ? path : ".", &now, AT_SYMLINK_NOFOLLOW) != 0)
+		return tree_lost(t, path, "stat", fault);
+	return same_instant(now.st_ctim, scanned) || tree_changed(t, path, fault);
+}
+
+bool tree_settled(const struct tree *t, struct fault *fault)
+{
+	char path[PATH_LEN_MAX + 1] = "";
+	bool done = true;
+
+	for (uint32_t i = 0; done && i < t->dir_count; i++) {
+		tree_path(t, i, NULL, path);
+		done = is_settled(t, path, t->dirs[i].changed, fault);
+	}
+	for (uint32_t i = 0; done && i < t->empty_count; i++)
+		done = is_settled(t, t->empty[i].node.name, t->empty[i].changed, fault);
+	for (uint32_t i = 0; done && i < t->entry_count; i++) {
+		const struct tree_entry *e = &t->entries[i];
+		tree_path(t, e->node.parent, e->node.name, path);
+		/* A hard link is the inode of another entry. */
+		done = e->type == ENTRY_HARDLINK || is_settled(t, path, e->changed, fault);
+	}
+	return done;
+}
+
 void tree_free(struct tree *t)
 {
+	for (uint32_t i = 0; i < t->empty_count; i++)
+		free(t->empty[i].node.name);
+	free(t->empty);
 	for (uint32_t i = 0; i < t->dir_count; i++) {
 		free(t->dirs[i].node.name);
 		free(t->dirs[i].node.xattrs);

@@ -28,7 +28,7 @@ struct node {
 struct tree_dir {
 	struct node node;
 	uint32_t first, count;   /* its entries */
-	struct timespec changed; /* when it was scanned */
+	struct timespec changed; /* its ctime, when it was scanned */
 };
 
 struct tree_entry {
@@ -52,6 +52,10 @@ struct tree {
 	struct tree_dir *dirs;      /* in pre-order */
 	struct tree_entry *entries; /* by directory, then by name */
 	uint32_t dir_count, dir_room, entry_count, entry_room;
+	/* Directories that were looked into and are left out, for there was nothing to pack in them. The name
+	 * is the whole path. */
+	struct tree_dir *empty;
+	uint32_t empty_count, empty_room;
 	uint32_t special, setid_dropped; /* how many were left out, or lost bits */
 	bool has_setid;
 };
@@ -61,6 +65,10 @@ struct tree {
 size_t tree_path(const struct tree *tree, uint32_t dir, const char *name, char *out);
 /* Open PATH of the tree, which is "." or "a/b", through no symbolic link. -1 with errno. */
 int tree_open(const struct tree *tree, const char *path, int flags);
+/* After all has been read: is everything in the tree still what it was when it was scanned? Then the tree was
+ * like this at one moment. A change betrays itself by the inode's ctime, if that was no longer recent
+ * (recent.h) when the reading began; what came, went, or was exchanged, by that of its directory. */
+bool tree_settled(const struct tree *tree, struct fault *fault);
 void tree_free(struct tree *tree);
 
 /* Faults of PATH, the root's "" among them, which is named behind the tree's own path. Each returns false. */

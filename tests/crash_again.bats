@@ -43,17 +43,14 @@ releases() {
 }
 
 @test "of two states of one second the later one counts, where a kill has left both" {
-	truncate -s 64M ext4.img
-	mkfs.ext4 -q -I 128 ext4.img 2>log
-	mount -o loop ext4.img v
-	rmdir v/lost+found
+	mount_seconds v
 	releases
 	for order in '1 2' '2 1'; do
 		read -r before last <<<"$order"
 		# Both in the same second, by the file system's clock.
 		until [ -n "${both:-}" ]; do
 			find v -mindepth 1 -delete
-			sleep "0.$((1000 - 10#$(date +%N | cut -c 1-3)))"
+			next_second
 			fill r$before.b v
 			inject r$last.b unlinkat:3 signal=KILL
 			[ $status -eq 137 ]

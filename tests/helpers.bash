@@ -102,6 +102,20 @@ mount_tmpfs() { # DIR OPTIONS
 	mount -t tmpfs -o "$2" tmpfs "$1"
 }
 
+# A file system that keeps whole seconds.
+mount_seconds() { # DIR
+	truncate -s 64M ext4.img
+	mkfs.ext4 -q -I 128 ext4.img 2>log
+	mount -o loop ext4.img "$1"
+	touch -d @1000.5 "$1/a"
+	[[ $(stat -c %.Y "$1/a") == 1000.000* ]]
+	rm -r "$1/a" "$1/lost+found"
+}
+
+next_second() {
+	sleep "0.$((1000 - 10#$(date +%N | cut -c 1-3)))"
+}
+
 teardown() {
 	local point
 	cd / || return 1

@@ -142,7 +142,7 @@ swapped() { # CALL N PATH COMMAND...
 # when it begins.
 changed_at() { # INJECTION TEXT CHANGE
 	rm -f trace
-	strace -f -qq -o trace -e trace="${1%%:*}" -e inject="$1" "$decant_pack" -o b.tar.zst tree 2>err &
+	strace -f -qq -o trace -e trace="${1%%:*}" -e inject="$1" "$decant_pack" --threads 1 -o b.tar.zst tree 2>err &
 	until [ -s trace ] && grep -q "$2" trace; do
 		kill -0 $!
 		sleep 0.02
@@ -152,7 +152,8 @@ changed_at() { # INJECTION TEXT CHANGE
 	wait $! || status=$?
 	echo "$3: $status: $(cat err)"
 	[ "$status" -eq 13 ]
-	grep -qxE 'decant-pack: tree/(a|a/deep|file|link|late): read: changed while it was read' err
+	grep -qxE 'decant-pack: tree/(a|b|a/deep|file|link|late|[.]decantignore): read: changed while it was read' err
+	[ ! -e b.tar.zst ]
 }
 
 @test "13: a file, or a link, that is gone or another one when it is looked at again" {
@@ -183,7 +184,6 @@ changed_at() { # INJECTION TEXT CHANGE
 	mkdir -p tree/a tree/b tree/z/y
 	echo important >tree/z/y/file
 	changed_at openat2:delay_enter=1000000:when=4 '"z"' 'mv tree/z/y/file tree/a'
-	[ ! -e b.tar.zst ]
 }
 
 @test "13: a file that moves into a directory that is left out but for what is taken back" {
@@ -191,7 +191,6 @@ changed_at() { # INJECTION TEXT CHANGE
 	echo important >tree/z/y/late
 	printf '%s\n' a '!a/deep/late' >tree/.decantignore
 	changed_at openat2:delay_enter=1000000:when=4 '"z"' 'mv tree/z/y/late tree/a/deep'
-	[ ! -e b.tar.zst ]
 	# It is packed there; and a directory of the kind that does not change does no harm.
 	"$decant_pack" --quiet -o b.tar.zst tree
 	tar --zstd -tf b.tar.zst | grep -x 'a/deep/late'
@@ -200,6 +199,70 @@ changed_at() { # INJECTION TEXT CHANGE
 	tar --zstd -tf b.tar.zst >names
 	grep -x 'z/y/late' names
 	! grep '^a' names
+}
+
+@test "13: what has been read, and changes before all has" {
+	local found=openat2:delay_enter=1000000
+	mkdir tree/z
+	ln -s old tree/link
+	for file in file late; do echo old >tree/$file; done
+	changed_at $found:when=4 '"late"' 'echo more >>tree/file'
+	changed_at $found:when=2 '"z"' 'chown -h 5:5 tree/link'
+	changed_at $found:when=2 '"z"' 'chmod 600 tree/file'
+	# A link to it from elsewhere is a change, too.
+	changed_at $found:when=2 '"z"' 'ln tree/file outside'
+}
+
+@test "13: patterns that change after they were read" {
+	mkdir -p tree/a/b
+	echo none >tree/.decantignore
+	changed_at openat2:delay_enter=1000000:when=2 '"a"' \
+		'echo a/b/secret >tree/.decantignore; echo secret >tree/a/b/secret'
+	rm tree/.decantignore
+	changed_at open:delay_enter=1000000:when=4 decantignore 'echo a/b/secret >tree/.decantignore'
+}
+
+@test "13: changes in the second in which all was made, where a file system keeps no more than that" {
+	mount_seconds tree
+	fresh() {
+		rm -rf tree/*
+		next_second
+		mkdir tree/a tree/b
+		for file in file late b/x; do echo old >tree/$file; done
+	}
+	fresh
+	changed_at openat2:delay_enter=500000:when=3 '"b"' 'mv tree/b/x tree/a'
+	fresh
+	changed_at openat2:delay_enter=500000:when=5 '"late"' 'for file in file late; do echo new >tree/$file; done'
+	# It waits for the next second, no longer.
+	fresh
+	local began=$SECONDS
+	"$decant_pack" --quiet -o b.tar.zst tree
+	[ $((SECONDS - began)) -le 4 ]
+	began=$SECONDS
+	for n in {1..20}; do "$decant_pack" --quiet -o b.tar.zst tree; done
+	[ $((SECONDS - began)) -le 10 ]
+}
+
+@test "a file that changes all the time is waited for no longer than others" {
+	echo x >tree/file
+	while :; do echo x >>tree/file; done &
+	local writer=$! status=0
+	for n in {1..20}; do
+		timeout 10 "$decant_pack" --quiet -o b.tar.zst tree 2>err || status=$?
+		[ $status -eq 0 ] || [ $status -eq 13 ]
+	done
+	kill $writer
+}
+
+@test "the temporary file may have a name in the tree, where there are none without" {
+	echo x >tree/file
+	echo b.tar.zst >tree/.decantignore
+	strace -qq -o trace -e trace=open -e inject=open:error=EOPNOTSUPP:when=2 "$decant_pack" --threads 1 --quiet \
+		-o tree/b.tar.zst tree
+	grep 'O_TMPFILE.*INJECTED' trace
+	[ "$("$decant" list tree/b.tar.zst)" = file ]
+	[ "$(ls -A tree)" = $'.decantignore\nb.tar.zst\nfile' ]
 }
 
 @test "a pipe or a device in a directory that is not the user's gets a bundle, and TMPDIR is named when it cannot" {

@@ -282,3 +282,52 @@ give_to_group() {
 	[ "$status" -eq 0 ]
 	verify two.b w
 }
+
+@test "what is below a directory that was moved in is looked at, its attributes, too" {
+	mkdir -p s/x/y
+	echo a >s/x/f
+	pack s b.tar.zst
+	touch -d 2020-01-01 s/new
+	pack s new.b
+	fill b.tar.zst v
+	cp -a v/x v/x2
+	setfattr -n user.foo -v bar v/x2/y
+	# This one has seen the last change of x2/y.
+	fill new.b v
+	mv v/x v/old
+	mv v/x2 v/x
+	touch -r s v
+	fill new.b v
+	verify new.b v
+	refute getfattr -n user.foo v/x/y
+}
+
+@test "a file that was changed in the second in which it is looked at is written anew" {
+	mount_seconds v
+	rm -r s
+	mkdir s
+	printf AAAA >s/file
+	chmod 640 s/file
+	touch -d 2020-01-01 s/file
+	pack s b.tar.zst
+	fill b.tar.zst v
+	sleep 2
+	next_second
+	chmod 644 v/file
+	strace -f -qq -o trace -e trace=renameat,utimensat -e inject=renameat:delay_enter=400000:when=1 \
+		-e inject=utimensat:delay_exit=800000:when=1 "$decant" fill --dest v b.tar.zst 2>log &
+	until grep -qs renameat trace; do
+		kill -0 $!
+		sleep 0.02
+	done
+	printf BBBB | dd of=v/file conv=notrunc status=none
+	wait $! || fill b.tar.zst v
+	verify b.tar.zst v
+	# One that changed earlier is amended, as ever.
+	chmod 644 v/file
+	sleep 2
+	before=$(stat -c %i v/file)
+	fill b.tar.zst v
+	verify b.tar.zst v
+	[ "$(stat -c %i v/file)" = "$before" ]
+}

@@ -26,15 +26,6 @@ mount_caseless() { # DIR
 	rm "$1/a"
 }
 
-mount_seconds() { # DIR
-	truncate -s 64M ext4.img
-	mkfs.ext4 -q -I 128 ext4.img 2>log
-	mount -o loop ext4.img "$1"
-	touch -d @1000.5 "$1/a"
-	[[ $(stat -c %.Y "$1/a") == 1000.000* ]]
-	rm -r "$1/a" "$1/lost+found"
-}
-
 # Trees with two names for such a volume's one: files that differ, files that do not, links, directories, a file
 # and a directory, a hard link and its file.
 pairs='files same links dirs mixed hard deep'

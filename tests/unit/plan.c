@@ -70,7 +70,7 @@ static void pack(struct bundle *bundle, const char *dir, const char *name)
 	const struct ignore none = {0};
 	const struct scan_options scanning = {.ignore = &none, .preserve_owner = true};
 	const struct encode_options encoding = {
-	    .level = 1, .threads = 1, .dest = "", .revision = "", .packer = "", .tmp = base};
+	    .level = 1, .threads = 1, .dest = "", .revision = "", .packer = ""};
 	struct fault fault = {.code = EXIT_DONE};
 	struct tree tree = {.root = -1};
 	struct layout layout = {0};
@@ -78,7 +78,8 @@ static void pack(struct bundle *bundle, const char *dir, const char *name)
 	char path[256], piece[4096];
 
 	snprintf(path, sizeof path, "%s/%s", base, dir);
-	ck_assert_msg(scan(&tree, path, &scanning, &fault) && layout_make(&layout, &tree, &fault) &&
+	ck_assert_msg(encoded_open(&encoded, base, &fault) && scan(&tree, path, &scanning, &fault) &&
+	                  layout_make(&layout, &tree, &fault) &&
 	                  encode(&encoded, &tree, &layout, &encoding, &fault),
 	              "%s: %s: %s", fault.object, fault.action, fault.reason);
 	snprintf(path, sizeof path, "%s/%s", base, name);
