@@ -17,7 +17,7 @@ uint64_t plan_seen(const struct stat *st)
 
 enum action plan_amend(struct plan *plan, const struct bundle *b, uint32_t number, const struct stat *st)
 {
-	if (catalog_links(&b->catalog, number) || is_recent(st->st_ctim))
+	if (catalog_links(&b->catalog, number))
 		return ACTION_REPLACE;
 	plan->seen[number] = plan_seen(st);
 	return ACTION_AMEND;
@@ -35,7 +35,8 @@ int plan_open(const struct dest *d, int dir, const char *name, const struct entr
 	/* What is somebody else's cannot be amended without the right to. */
 	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && (uint64_t)st->st_size == e->size &&
 	    !((*differs = dest_differs(d, fd, st, &meta)) & DIFFERS_OWNER) &&
-	    (!*differs || d->amends || st->st_uid == geteuid()) && xattrs_match(fd, e->xattrs))
+	    (!*differs || ((d->amends || st->st_uid == geteuid()) && !is_recent(st->st_ctim))) &&
+	    xattrs_match(fd, e->xattrs))
 		return fd;
 	close(fd);
 	return -1;

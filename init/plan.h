@@ -51,7 +51,7 @@ static inline enum action plan_action(const struct plan *plan, uint32_t entry)
 
 /* What becomes of file NUMBER of BUNDLE, which ST describes, when its content is right and its metadata is
  * not: AMEND, or REPLACE when it has hard links, because then the number of its names cannot tell that all of
- * them are in the volume, or when it has changed so lately that the next change might not show (recent.h). */
+ * them are in the volume. */
 enum action plan_amend(struct plan *plan, const struct bundle *bundle, uint32_t number,
                        const struct stat *st);
 /* Which file it is that ST describes, and whether it has changed, in content or name (ctime), in a number
@@ -62,7 +62,8 @@ uint64_t plan_seen(const struct stat *st);
 /* Open file NAME of directory DIR for a comparison with E's content, when type, size, owner and attributes
  * are those of E. *ST describes it, *DIFFERS gets what else is not right (metadata.h). -1: E is written anew.
  * What belongs to somebody else than it shall may be open there, and a mapping changes it later without any
- * trace in its times. */
+ * trace in its times. What is to be amended, and has changed so lately that a change while it is compared
+ * might not show (recent.h), is not worth the comparison. */
 int plan_open(const struct dest *dest, int dir, const char *name, const struct entry *e, struct stat *st,
               unsigned *differs);
 

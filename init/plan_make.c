@@ -93,8 +93,9 @@ static bool plan_dir(struct planner *p, const struct place *place, struct fault 
 			                   "open", "this directory alone ignores the case of names", fault);
 		bool untouched = is_untouched(p, &st);
 		p->untouched[place->dir] = untouched;
-		bool right = dest_differs(p->dest, place->fd, &st, &meta) == 0 &&
-		             ((p->trusts_dirs && untouched) || xattrs_match(place->fd, dir.xattrs));
+		bool right =
+		    dest_differs(p->dest, place->fd, &st, &meta) == 0 &&
+		    ((p->trusts_dirs && untouched && place->dir != 0) || xattrs_match(place->fd, dir.xattrs));
 		if (place->dir == 0 && !p->dest->root_is_ours)
 			right = true;
 		action = right ? ACTION_KEEP : ACTION_AMEND;

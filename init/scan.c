@@ -31,6 +31,10 @@ struct scanner {
 	struct level *levels; /* from the root to where the walk is */
 	uint32_t depth, level_room;
 	struct inodes inodes; /* of the files with several names */
+	/* Directories' ctimes changed when they were listed, the last one to this: all is read once more, and
+	 * then none may. */
+	struct timespec marked;
+	bool again;
 };
 
 static bool refused(const struct scanner *s, const char *path, const char *reason, struct fault *fault)
@@ -196,8 +200,7 @@ static const char *special_name(mode_t mode)
 	                        : "is a device (--skip-special leaves it out)";
 }
 
-/* Stat NAME of directory DIR again when it has changed so lately that the next change might not show. What
- * changes all the time is left to tree_settled. */
+/* Stat NAME of directory DIR again when it has changed so lately that the next change might not show. */
 static bool settle(struct scanner *s, int dir, const char *name, const char *path, struct stat *st,
                    struct fault *fault)
 {
@@ -209,7 +212,8 @@ static bool settle(struct scanner *s, int dir, const char *name, const char *pat
 		if (fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) != 0)
 			return tree_lost(s->tree, path, "stat", fault);
 	}
-	return (st->st_mode & S_IFMT) == type || tree_changed(s->tree, path, fault);
+	return ((st->st_mode & S_IFMT) == type && !is_recent(st->st_ctim)) ||
+	       tree_changed(s->tree, path, fault);
 }
 
 /* What is to become of NAME: an entry, a directory to go into later, or nothing (*SKIP). */
@@ -281,7 +285,8 @@ static bool all_differ(const struct names *names)
 /* Is all that ST says of a directory still so, but perhaps its ctime? */
 static bool is_alike(const struct stat *now, const struct stat *st)
 {
-	return now->st_mode == st->st_mode && now->st_uid == st->st_uid && now->st_gid == st->st_gid &&
+	return now->st_ino == st->st_ino && now->st_dev == st->st_dev && now->st_mode == st->st_mode &&
+	       now->st_uid == st->st_uid && now->st_gid == st->st_gid &&
 	       same_instant(now->st_mtim, st->st_mtim);
 }
 
@@ -291,22 +296,15 @@ static bool list(struct scanner *s, int fd, const char *path, struct stat *st, s
 {
 	struct stat now;
 
-	for (unsigned tries = 0; tries < 2; tries++) {
-		if (!names_read(fd, names) || fstat(fd, &now) != 0)
-			return tree_lost(s->tree, path, "read directory", fault);
-		bool still = same(&now, st);
-		if (still && is_alike(&now, st) && all_differ(names))
-			return true;
-		if (still || !is_alike(&now, st))
-			break;
-		/* The listing may have done that by itself: overlayfs takes a mark off that no longer holds.
-		 */
-		if (!outlast(now.st_ctim, fault))
-			return false;
-		st->st_ctim = now.st_ctim;
-		names_free(names);
-	}
-	return tree_changed(s->tree, path, fault);
+	if (!names_read(fd, names) || fstat(fd, &now) != 0)
+		return tree_lost(s->tree, path, "read directory", fault);
+	if (!is_alike(&now, st) || !all_differ(names) || (s->again && !same(&now, st)))
+		return tree_changed(s->tree, path, fault);
+	/* The listing may do that by itself: overlayfs takes a mark off that no longer holds. */
+	if (!same(&now, st))
+		s->marked = now.st_ctim;
+	st->st_ctim = now.st_ctim;
+	return true;
 }
 
 static void free_level(struct level *level)
@@ -405,25 +403,39 @@ static bool walk(struct scanner *s, struct fault *fault)
 	return enter(s, level->number, name, path, st, fault);
 }
 
-bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
+static bool scan_once(struct scanner *s, const char *path, struct fault *fault)
 {
-	struct scanner s = {.tree = t, .options = options};
+	struct tree *t = s->tree;
 	struct stat st;
 
 	*t = (struct tree){.path = path};
 	t->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->root < 0 || fstat(t->root, &st) != 0)
 		return fault_errno(fault, errno, path, "open");
-	bool done = settle(&s, t->root, ".", "", &st, fault) && enter(&s, 0, "", "", &st, fault);
-	while (done && s.depth)
-		done = walk(&s, fault);
-	while (s.depth)
-		free_level(&s.levels[--s.depth]);
+	bool done = settle(s, t->root, ".", "", &st, fault) && enter(s, 0, "", "", &st, fault);
+	while (done && s->depth)
+		done = walk(s, fault);
+	while (s->depth)
+		free_level(&s->levels[--s->depth]);
+	free(s->levels);
+	free(s->inodes.first);
+	return done;
+}
+
+bool scan(struct tree *t, const char *path, const struct scan_options *options, struct fault *fault)
+{
+	struct scanner s = {.tree = t, .options = options};
+	bool done = scan_once(&s, path, fault);
+
+	if (done && s.marked.tv_sec) {
+		done = tree_settled(t, fault) && outlast(s.marked, fault);
+		tree_free(t);
+		s = (struct scanner){.tree = t, .options = options, .again = true};
+		done = done && scan_once(&s, path, fault);
+	}
 	for (uint32_t i = 0; i < t->dir_count; i++)
 		t->has_setid = t->has_setid || t->dirs[i].node.setid;
 	for (uint32_t i = 0; i < t->entry_count; i++)
 		t->has_setid = t->has_setid || t->entries[i].node.setid;
-	free(s.levels);
-	free(s.inodes.first);
 	return done;
 }

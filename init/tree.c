@@ -140,4 +140,5 @@ void tree_free(struct tree *t)
 	free(t->dirs);
 	free(t->entries);
 	close_fd(&t->root);
+	*t = (struct tree){.root = -1, .path = t->path};
 }

@@ -253,6 +253,13 @@ changed_at() { # INJECTION TEXT CHANGE
 		[ $status -eq 0 ] || [ $status -eq 13 ]
 	done
 	kill $writer
+	# Where the file system's clock ticks slowly, one tick hides many changes.
+	mount_seconds tree
+	: >tree/file
+	timeout 60 perl -e 'open F, "+<", "tree/file"; while (1) { syswrite F, ++$n; sysseek F, 0, 0; select undef, undef, undef, 0.0001 }' &
+	writer=$!
+	for n in {1..3}; do run -13 "$decant_pack" --quiet -o b.tar.zst tree; done
+	kill $writer
 }
 
 @test "the temporary file may have a name in the tree, where there are none without" {
@@ -310,6 +317,25 @@ changed_at() { # INJECTION TEXT CHANGE
 	[ "$(stat -c %z over/src)" != "$before" ]
 	fill b.tar.zst v --create
 	cmp over/src/file.gz v/file.gz
+	umount over
+}
+
+@test "directories whose ctimes change when they are listed are waited for together" {
+	mkdir disk over
+	mount_seconds disk
+	mkdir disk/{low,up,work}
+	echo hi | tee disk/low/{1,2,3,4,5,6} >/dev/null
+	mount -t overlay overlay -o lowerdir=disk/low,upperdir=disk/up,workdir=disk/work over
+	for n in {1..6}; do
+		mkdir -p over/src/$n
+		mv over/$n over/src/$n/file
+		gzip over/src/$n/file
+	done
+	sleep 2
+	local began=$SECONDS
+	"$decant_pack" --quiet -o b.tar.zst over/src
+	[ $((SECONDS - began)) -le 5 ]
+	[ "$("$decant" list b.tar.zst | grep -c gz)" -eq 6 ]
 	umount over
 }
 

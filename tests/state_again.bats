@@ -331,3 +331,38 @@ give_to_group() {
 	verify b.tar.zst v
 	[ "$(stat -c %i v/file)" = "$before" ]
 }
+
+@test "a file that was changed in the second in which it is compared, for longer than that, is written anew" {
+	mount_seconds v
+	rm -r s
+	mkdir s
+	head -c 9000000 /dev/urandom >s/file
+	touch -d 2020-01-01 s/file
+	pack s b.tar.zst
+	fill b.tar.zst v
+	sleep 2
+	next_second
+	chmod 600 v/file
+	# A slow disk, for two seconds.
+	strace -f -qq -o trace -P "$PWD/v/file" -e trace=pread64 -e inject=pread64:delay_exit=60000 \
+		"$decant" fill --threads 1 --dest v b.tar.zst 2>log &
+	while [ -n "$(jobs -r)" ] && ! grep -qs pread64 trace; do sleep 0.02; done
+	[ -z "$(jobs -r)" ] || printf EVIL | dd of=v/file conv=notrunc status=none
+	wait $! || fill b.tar.zst v
+	verify b.tar.zst v
+}
+
+@test "a fill without rights vouches for nothing of the root, which it leaves as it is" {
+	rm -r s
+	mkdir s
+	echo a >s/a
+	setfattr -n user.x -v 1 s
+	chown 1000:1000 s
+	pack s b.tar.zst --preserve-owner
+	fill b.tar.zst v
+	setfattr -x user.x v
+	setpriv --bounding-set=-all --inh-caps=-all "$decant" fill --sync --dest v b.tar.zst
+	fill b.tar.zst v --sync
+	verify b.tar.zst v
+	[ "$(getfattr --only-values -n user.x v)" = 1 ]
+}
