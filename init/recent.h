@@ -13,7 +13,7 @@
 /* Could what changes now get the same ctime? One in the future, as where a clock was set back, counts as old:
  * nothing is known of it. */
 bool is_recent(struct timespec ctime);
-/* Wait until it is no longer recent, 2 s at the most. False is for a signal alone. */
+/* Wait until it is no longer recent, 3 s at the most. False is for a signal alone. */
 bool outlast(struct timespec ctime, struct fault *fault);
 
 #endif

@@ -31,7 +31,7 @@ struct scanner {
 	struct level *levels; /* from the root to where the walk is */
 	uint32_t depth, level_room;
 	struct inodes inodes; /* of the files with several names */
-	/* Directories' ctimes changed when they were listed, the last one to this: all is read once more, and
+	/* Directories' ctimes changed when they were read, the last one to this: all is read once more, and
 	 * then none may. */
 	struct timespec marked;
 	bool again;
@@ -85,22 +85,19 @@ static bool same(const struct stat *now, const struct stat *st)
 	       same_instant(now->st_ctim, st->st_ctim);
 }
 
-static bool is_same(int fd, const struct stat *st)
-{
-	struct stat now;
-	return fstat(fd, &now) == 0 && same(&now, st);
-}
-
 /* Those of file NAME of directory DIR, which ST was found for. */
 static bool read_file_xattrs(struct scanner *s, struct node *node, int dir, const char *path,
                              const struct stat *st, struct fault *fault)
 {
+	struct stat now;
+
 	if (!s->options->xattrs)
 		return true;
 	int fd = openat(dir, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	bool done = fd >= 0 ? (is_same(fd, st) || tree_changed(s->tree, path, fault)) &&
-	                          read_xattrs(s, node, path, fd, fault)
-	                    : tree_lost(s->tree, path, "open", fault);
+	bool done = fd >= 0
+	                ? ((fstat(fd, &now) == 0 && same(&now, st)) || tree_changed(s->tree, path, fault)) &&
+	                      read_xattrs(s, node, path, fd, fault)
+	                : tree_lost(s->tree, path, "open", fault);
 	close_fd(&fd);
 	return done;
 }
@@ -282,29 +279,38 @@ static bool all_differ(const struct names *names)
 	return true;
 }
 
-/* Is all that ST says of a directory still so, but perhaps its ctime? */
+/* Is all that ST says of a directory still so, but perhaps its ctime? An overlay may give it another inode
+ * number meanwhile; that it is another one shows in the end, by the directory above. */
 static bool is_alike(const struct stat *now, const struct stat *st)
 {
-	return now->st_ino == st->st_ino && now->st_dev == st->st_dev && now->st_mode == st->st_mode &&
-	       now->st_uid == st->st_uid && now->st_gid == st->st_gid &&
-	       same_instant(now->st_mtim, st->st_mtim);
+	return now->st_dev == st->st_dev && now->st_mode == st->st_mode && now->st_uid == st->st_uid &&
+	       now->st_gid == st->st_gid && same_instant(now->st_mtim, st->st_mtim);
 }
 
-/* The names in directory FD, which ST was found for and is still what it was. */
-static bool list(struct scanner *s, int fd, const char *path, struct stat *st, struct names *names,
-                 struct fault *fault)
+/* Is directory FD still what ST says? Reading it may change its ctime, the first time: overlayfs takes a mark
+ * off that no longer holds when it is listed, and sets one when what is in it is looked up. */
+static bool is_still(struct scanner *s, int fd, const char *path, struct stat *st, struct fault *fault)
 {
 	struct stat now;
 
-	if (!names_read(fd, names) || fstat(fd, &now) != 0)
+	if (fstat(fd, &now) != 0)
 		return tree_lost(s->tree, path, "read directory", fault);
-	if (!is_alike(&now, st) || !all_differ(names) || (s->again && !same(&now, st)))
+	bool marked = !same_instant(now.st_ctim, st->st_ctim);
+	if (!is_alike(&now, st) || (marked && s->again))
 		return tree_changed(s->tree, path, fault);
-	/* The listing may do that by itself: overlayfs takes a mark off that no longer holds. */
-	if (!same(&now, st))
+	if (marked)
 		s->marked = now.st_ctim;
 	st->st_ctim = now.st_ctim;
 	return true;
+}
+
+/* The names in directory FD, which ST was found for. */
+static bool list(struct scanner *s, int fd, const char *path, struct stat *st, struct names *names,
+                 struct fault *fault)
+{
+	if (!names_read(fd, names))
+		return tree_lost(s->tree, path, "read directory", fault);
+	return is_still(s, fd, path, st, fault) && (all_differ(names) || tree_changed(s->tree, path, fault));
 }
 
 static void free_level(struct level *level)
@@ -328,11 +334,12 @@ static bool scan_dir(struct scanner *s, uint32_t number, const char *path, const
 		tree_lost(s->tree, path, "read directory", fault);
 	} else if (list(s, fd, path, &st, &level.names, fault) &&
 	           (!s->options->xattrs || read_xattrs(s, &s->tree->dirs[number].node, path, fd, fault))) {
-		s->tree->dirs[number].changed = st.st_ctim;
 		level.stats = malloc(((size_t)level.names.count + 1) * sizeof *level.stats);
 		done = level.stats && grow(&s->levels, s->depth, &s->level_room, sizeof *s->levels)
-		           ? scan_names(s, number, fd, &level.names, level.stats, fault)
+		           ? scan_names(s, number, fd, &level.names, level.stats, fault) &&
+		                 is_still(s, fd, path, &st, fault)
 		           : no_memory(s, fault);
+		s->tree->dirs[number].changed = st.st_ctim;
 	}
 	close_fd(&fd);
 	if (done)

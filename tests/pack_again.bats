@@ -339,6 +339,38 @@ changed_at() { # INJECTION TEXT CHANGE
 	umount over
 }
 
+@test "a directory whose ctime changes when its names are looked up has not changed: an overlay sets a mark" {
+	mount_tmpfs o size=20M
+	mkdir -p o/low/src/d/e o/up/src/d o/work over
+	echo a >o/low/src/d/f
+	echo b >o/up/src/d/g
+	mount -t overlay overlay -o lowerdir=o/low,upperdir=o/up,workdir=o/work over
+	before=$(stat -c %z over/src)
+	"$decant_pack" --quiet -o b.tar.zst over/src
+	[ "$(stat -c %z over/src)" != "$before" ]
+	[ "$("$decant" list b.tar.zst | paste -sd ,)" = d/,d/f,d/g,d/e/ ]
+	umount over
+}
+
+@test "a directory that an overlay gives another inode number has not changed" {
+	mkdir low up over
+	mount_tmpfs low size=20M
+	mount_tmpfs up size=20M
+	mkdir low/src up/up up/work
+	mkdir low/src/{1..50}
+	mount -t overlay overlay -o lowerdir=low,upperdir=up/up,workdir=up/work over
+	"$decant_pack" --quiet -o one.tar.zst over/src
+	for n in 1 2 3; do
+		strace -f -qq -o trace -e trace=openat2 -e inject=openat2:delay_enter=300000:when=2 \
+			"$decant_pack" --quiet -o two.tar.zst over/src &
+		sleep 0.15
+		echo 2 >/proc/sys/vm/drop_caches
+		wait $!
+		cmp one.tar.zst two.tar.zst
+	done
+	umount over
+}
+
 @test "a directory that is left out, and that no pattern takes something back in, need not be fit to be packed" {
 	mkdir -p tree/{public,private,odd,.decant,docs}
 	echo a | tee tree/public/a tree/private/a tree/.decant/state tree/docs/a.md >tree/docs/keep.md
