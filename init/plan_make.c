@@ -93,6 +93,7 @@ static bool plan_dir(struct planner *p, const struct place *place, struct fault 
 			                   "open", "this directory alone ignores the case of names", fault);
 		bool untouched = is_untouched(p, &st);
 		p->untouched[place->dir] = untouched;
+		/* For the root the state does not vouch: a fill whose own it is not leaves it as it is. */
 		bool right =
 		    dest_differs(p->dest, place->fd, &st, &meta) == 0 &&
 		    ((p->trusts_dirs && untouched && place->dir != 0) || xattrs_match(place->fd, dir.xattrs));
@@ -107,11 +108,11 @@ static bool plan_dir(struct planner *p, const struct place *place, struct fault 
 /* A job of the first pass: a run of directories. */
 static bool plan_dirs(void *context, unsigned worker, uint32_t number, struct fault *fault)
 {
-	(void)worker;
 	struct planner *p = context;
 	uint32_t first = number * DIRS_PER_JOB, dirs = p->bundle->catalog.head.dirs;
 	uint32_t end = dirs - first < DIRS_PER_JOB ? dirs : first + DIRS_PER_JOB;
 
+	(void)worker;
 	for (uint32_t i = first; i < end; i++) {
 		struct place place;
 		if (!stop_check(fault) || !open_place(p, &place, i, O_RDONLY, fault))
@@ -337,7 +338,6 @@ static bool plan_all_dirs(struct planner *p, unsigned workers, struct fault *fau
 {
 	const struct catalog *c = &p->bundle->catalog;
 	uint32_t jobs = (c->head.dirs + DIRS_PER_JOB - 1) / DIRS_PER_JOB;
-
 	bool moved;
 
 	p->trusts_dirs = p->same;

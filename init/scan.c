@@ -31,9 +31,8 @@ struct scanner {
 	struct level *levels; /* from the root to where the walk is */
 	uint32_t depth, level_room;
 	struct inodes inodes; /* of the files with several names */
-	/* Directories' ctimes changed when they were read, the last one to this: all is read once more, and
-	 * then none may. */
-	struct timespec marked;
+	/* Directories' ctimes changed when they were read: all is read AGAIN, and then none may. */
+	bool marked;
 	bool again;
 };
 
@@ -298,8 +297,7 @@ static bool is_still(struct scanner *s, int fd, const char *path, struct stat *s
 	bool marked = !same_instant(now.st_ctim, st->st_ctim);
 	if (!is_alike(&now, st) || (marked && s->again))
 		return tree_changed(s->tree, path, fault);
-	if (marked)
-		s->marked = now.st_ctim;
+	s->marked = s->marked || marked;
 	st->st_ctim = now.st_ctim;
 	return true;
 }
@@ -434,8 +432,8 @@ bool scan(struct tree *t, const char *path, const struct scan_options *options, 
 	struct scanner s = {.tree = t, .options = options};
 	bool done = scan_once(&s, path, fault);
 
-	if (done && s.marked.tv_sec) {
-		done = tree_settled(t, fault) && outlast(s.marked, fault);
+	if (done && s.marked) {
+		done = tree_settled(t, fault);
 		tree_free(t);
 		s = (struct scanner){.tree = t, .options = options, .again = true};
 		done = done && scan_once(&s, path, fault);

@@ -234,6 +234,10 @@ changed_at() { # INJECTION TEXT CHANGE
 	changed_at openat2:delay_enter=500000:when=3 '"b"' 'mv tree/b/x tree/a'
 	fresh
 	changed_at openat2:delay_enter=500000:when=5 '"late"' 'for file in file late; do echo new >tree/$file; done'
+	fresh
+	echo none >tree/.decantignore
+	changed_at open:delay_enter=500000:when=4 O_DIRECTORY 'echo file >tree/.decantignore'
+	rm tree/.decantignore
 	# It waits for the next second, no longer.
 	fresh
 	local began=$SECONDS
