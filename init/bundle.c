@@ -105,7 +105,9 @@ static const char *unpack_catalog(struct bundle *b, const struct header *head, c
 	return catalog_parse(&b->catalog, head, b->plain);
 }
 
-/* May one more piece of the index, of SIZE bytes, be read and unpacked? */
+#define TOO_LARGE "too large"
+
+/* May one more piece of the index, of SIZE bytes, be read and unpacked? Else it is TOO_LARGE. */
 static bool afford(const struct bundle *b, uint32_t size)
 {
 	if (!b->budget)
@@ -124,7 +126,7 @@ static bool read_catalog(struct bundle *b, const struct header *head, int64_t at
 
 	b->plain = packed ? malloc(head->catalog_plain + 1) : NULL;
 	if (!b->plain) {
-		bad(b, fault, "read catalog", "out of memory");
+		bad(b, fault, "read catalog", affordable ? "out of memory" : TOO_LARGE);
 	} else if (fetch_index(b, packed, head->catalog_packed, at, fault)) {
 		const char *wrong = unpack_catalog(b, head, packed);
 		done = wrong ? bad(b, fault, "read catalog", wrong) : true;
@@ -146,7 +148,7 @@ static bool check_blocks(struct bundle *b, struct fault *fault)
 		if (!stop_check(fault))
 			break;
 		if (!afford(b, catalog_frame(&b->catalog, i).block_plain))
-			wrong = "out of memory";
+			wrong = TOO_LARGE;
 		else if (reader_block(&reader, i, fault))
 			wrong = check_block(check, i, &reader.block);
 		else

@@ -36,30 +36,32 @@ static bool fits(const struct fill *f, struct fault *fault)
 {
 	const struct catalog *c = &f->bundle->catalog;
 	uint64_t bytes, inodes, need = f->plan.disk;
-	uint64_t names = f->fresh
-	                     ? (uint64_t)c->head.dirs + c->files + c->symlinks
-	                     : 1 + f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE] - f->plan.links;
+	/* c->hardlinks need no inode, and neither does the root. */
+	uint64_t names = f->fresh ? (uint64_t)c->head.dirs - 1 + c->files + c->symlinks
+	                          : f->plan.count[ACTION_NEW] + f->plan.count[ACTION_REPLACE] - f->plan.links;
 	uint32_t unit;
 
 	if (!dest_space(f->dest, &bytes, &inodes, &unit))
 		return fault_errno(fault, errno, f->dest->path, "check space");
-	if (f->fresh) /* the bundle counts in steps of 4,096 bytes */
-		need = unit < 4096 && c->content < c->disk ? c->content : c->disk;
+	if (f->fresh) {
+		/* The bundle counts in steps of 4,096 bytes; each file's last one may be smaller here. */
+		uint64_t less = (uint64_t)c->files * (4096 - unit);
+		need = c->disk - (less < c->disk ? less : c->disk);
+	}
 	if (!f->state.resumed && __builtin_add_overflow(need, bundle_index_size(f->bundle), &need))
 		need = UINT64_MAX; /* what an index says of its own need may be a lie */
 	/* btrfs counts what was removed as used until it commits, which it does by itself before a write
 	 * fails. */
-	if ((need > bytes || names - 1 > inodes) &&
+	if ((need > bytes || names > inodes) &&
 	    (!dest_sync(f->dest) || !dest_space(f->dest, &bytes, &inodes, &unit)))
 		return fault_errno(fault, errno, f->dest->path, "check space");
 	if (need > bytes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
 		                 "%llu bytes needed, %llu free", (unsigned long long)need,
 		                 (unsigned long long)bytes);
-	/* c->hardlinks need no inode, and neither does the root. */
-	if (names - 1 > inodes)
+	if (names > inodes)
 		return fault_set(fault, EXIT_SPACE, f->dest->path, "check space",
-		                 "%llu inodes needed, %llu free", (unsigned long long)(names - 1),
+		                 "%llu inodes needed, %llu free", (unsigned long long)names,
 		                 (unsigned long long)inodes);
 	return true;
 }

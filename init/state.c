@@ -115,7 +115,7 @@ static bool open_index(struct state *s, const char *name, struct bundle *b, unsi
 	if (opened) {
 		b->held = true;
 		b->shared = shared;
-	} else if (inner.code != EXIT_BUNDLE && (inner.code != EXIT_INTERNAL || !shared)) {
+	} else if (inner.code != EXIT_BUNDLE) {
 		*fault = inner;
 	}
 	return opened;

@@ -277,6 +277,25 @@ setup() {
 	verify b.tar.zst v --extra
 }
 
+@test "on blocks of less than 4 KiB what fits is not refused, holes or not, and what does not is before it is begun" {
+	mkdir s
+	for ((n = 0; n < 1500; n++)); do echo x >s/$n; done
+	truncate -s 8M s/hole
+	pack s holes.b
+	truncate -s 6M disk.img
+	mkfs.ext4 -q -b 1024 -N 4000 disk.img
+	mount -o loop disk.img v
+	fill holes.b v
+	[[ $(stat -c %b v/hole) -eq 0 ]]
+	verify holes.b v
+	rm -rf v/* v/.decant
+	head -c 6000000 /dev/urandom >s/hole
+	pack s large.b
+	run -12 --separate-stderr "$decant" fill --dest v large.b
+	says "check space" "bytes needed"
+	[[ $(ls -A v) == .decant ]]
+}
+
 @test "a bundle comes through a pipe" {
 	cat b.tar.zst | "$decant" fill --dest v -
 	same_tree "$tree" v

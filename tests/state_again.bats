@@ -40,6 +40,27 @@ change() {
 	refute grep -q 'a.css' trace
 }
 
+@test "too little memory for a state that a group could write is a fault, too, and forgets no name of it" {
+	mkdir a
+	for ((n = 0; n < 900; n++)); do ln -s "$(head -c 3000 /dev/urandom | base64 -w 0 | tr / _ | head -c 4000)" a/l$n; done
+	pack a a.b
+	: >ended
+	for limit in 3000 3500 4000 4500 5000 6000 8000; do
+		rm -rf v/* v/.decant
+		fill a.b v
+		kubelet
+		status=0
+		(ulimit -v $limit && exec "$decant" fill --threads 1 --dest v b.tar.zst) 2>err || status=$?
+		echo $status >>ended
+		case $status in
+		0) [[ -z $(find v -type l -name 'l*') ]] ;;
+		1) grep -q 'memory$' err ;;
+		*) cat err >&2 && return 1 ;;
+		esac
+	done
+	[[ $(sort -u ended | paste -sd ,) == 0,1 ]]
+}
+
 @test "a mark that a group has planted makes no fill of a bad bundle remove what they could not" {
 	mkdir -p old/d new/d
 	echo old | tee old/a >old/d/b
