@@ -97,6 +97,12 @@ bool fault_missing(struct fault *fault, int errnum, const char *object, const ch
 	return fault_errno(fault, errnum, object, action);
 }
 
+bool fault_untold(int errnum)
+{
+	enum exit_code code = code_of(errnum);
+	return code == EXIT_IO || code == EXIT_INTERNAL;
+}
+
 bool stop_check(struct fault *fault)
 {
 	int number = stop_requested();

@@ -39,6 +39,9 @@ bool fault_errno(struct fault *fault, int errnum, const char *object, const char
 /* The same for a bundle: that there is none by its name says nothing of a volume. */
 bool fault_missing(struct fault *fault, int errnum, const char *object, const char *action);
 
+/* Does ERRNUM tell nothing of what was looked for: an I/O error, no memory or descriptors? */
+bool fault_untold(int errnum);
+
 /* False, with FAULT set, when a signal asked to stop (stop.h). */
 bool stop_check(struct fault *fault);
 

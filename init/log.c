@@ -67,7 +67,9 @@ void log_init(struct log *log, const char *program, bool json, enum progress pro
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	close_fd(&fd);
 	if (progress == PROGRESS_AUTO)
-		progress = !json && isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
+		progress = isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_LINES;
+	if (json && progress == PROGRESS_BAR)
+		progress = PROGRESS_LINES;
 	*log = (struct log){json, progress, program};
 }
 

@@ -9,12 +9,13 @@
 bool state_switched(const struct state *s, bool *is, struct fault *fault)
 {
 	struct stat st, dir;
-	bool there = fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
+	*is = false;
+	if (fstatat(s->dir, STATE_SWITCHED, &st, AT_SYMLINK_NOFOLLOW) != 0 || fstat(s->dir, &dir) != 0)
+		return errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
 	/* Somebody else may have made it while he could. */
-	*is = there && fstat(s->dir, &dir) == 0 && S_ISREG(st.st_mode) &&
-	      (st.st_uid == dir.st_uid || st.st_uid == 0);
-	return there || errno == ENOENT || state_fault(s, fault, STATE_SWITCHED, "stat");
+	*is = S_ISREG(st.st_mode) && (st.st_uid == dir.st_uid || st.st_uid == 0);
+	return true;
 }
 
 bool state_mark(struct state *s, const char *name, struct fault *fault)

@@ -45,12 +45,21 @@ unsigned dest_differs(const struct dest *d, int fd, const struct stat *st, const
 	return bits;
 }
 
-int dest_create(int dir, const char *name, const struct metadata *m)
+/* Is a file with metadata M, before it has its group, to have less than its mode? */
+static bool wants_less(const struct dest *d, const struct metadata *m, const struct habit *habit)
+{
+	return d->owners && !habit->closed && !(habit->made.known && habit->made.gid == m->gid) &&
+	       mode_between(m->mode) != m->mode;
+}
+
+int dest_create(const struct dest *d, int dir, const char *name, const struct metadata *m,
+                const struct habit *habit)
 {
 	/* The setid bits come last: a write would drop them; xattrs want the owner to be able to write. The
 	 * umask is 0. */
 	uint32_t mode = (m->mode & ~(uint32_t)SETID_MASK) | (m->xattrs.len ? 0200 : 0);
-	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	return openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	              wants_less(d, m, habit) ? mode_between(mode) : mode);
 }
 
 /* Both times: libfuse 2 ignores one alone, without an error. */
@@ -131,7 +140,8 @@ static bool set_metadata(const struct dest *d, int fd, const struct metadata *m,
 
 void habit_leave(struct habit *habit)
 {
-	*habit = (struct habit){.given = habit->given, .given_link = habit->given_link};
+	*habit =
+	    (struct habit){.closed = habit->closed, .given = habit->given, .given_link = habit->given_link};
 }
 
 /* Learn from file FD, made with M's mode, what new files get here. */
@@ -143,7 +153,6 @@ static bool learn(struct habit *habit, int fd, const struct metadata *m)
 	if (fstat(fd, &st) != 0)
 		return false;
 	habit->made = (struct owner){true, st.st_uid, st.st_gid};
-	habit->seen[mode / 64] |= UINT64_C(1) << mode % 64;
 	if ((st.st_mode & 0777) == (mode | (m->xattrs.len ? 0200 : 0)))
 		habit->kept[mode / 64] |= UINT64_C(1) << mode % 64;
 	return true;
@@ -154,16 +163,19 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 {
 	uint32_t mode = m->mode & 0777;
 	unsigned bits = DIFFERS_TIME;
-	bool look = !(habit->seen[mode / 64] >> mode % 64 & 1);
+	bool less = wants_less(d, m, habit);
+	uint64_t *seen = &(less ? habit->seen_less : habit->seen)[mode / 64], bit = UINT64_C(1) << mode % 64;
+	bool look = !(*seen & bit);
 
 	*action = "stat";
 	if (look && !learn(habit, fd, m))
 		return false;
+	*seen |= bit;
 	if (d->owners && !is_owner(&habit->made, m)) {
 		bits |= DIFFERS_OWNER;
 		look = look || !is_owner(&habit->given, m);
 	}
-	if (!(habit->kept[mode / 64] >> mode % 64 & 1))
+	if (less || !(habit->kept[mode / 64] & bit))
 		bits |= DIFFERS_MODE;
 	if ((m->mode & SETID_MASK) || (m->xattrs.len && !(mode & 0200))) {
 		bits |= DIFFERS_MODE;

@@ -34,18 +34,30 @@ struct owner {
 	uint32_t uid, gid;
 };
 struct habit {
+	bool closed;                    /* nobody else can come to them before they are finished */
 	bool shared_known, shared;      /* others may rename here */
 	struct owner made;              /* what new files get */
 	struct owner given, given_link; /* what a file, and a link, were last seen to take */
-	uint64_t seen[8], kept[8];      /* a bit per permission mode: seen here; came out as asked for */
+	/* A bit per permission mode: seen here; the same of files made with less than it; came out as asked
+	 * for. */
+	uint64_t seen[8], seen_less[8], kept[8];
 };
 /* On to another directory: what the file system takes is the same there. */
 void habit_leave(struct habit *habit);
 
-/* Make file NAME in DIR, new (O_EXCL), for writing, with META's mode. Returns its descriptor. */
-int dest_create(int dir, const char *name, const struct metadata *meta);
+/* MODE for something new, until it has its group: that others than this process's user have no more rights
+ * than both the group and all others shall have. */
+static inline uint32_t mode_between(uint32_t mode)
+{
+	uint32_t both = mode >> 3 & mode & 7;
+	return (mode & ~(uint32_t)077) | both << 3 | both;
+}
+/* Make file NAME in DIR, new (O_EXCL), for writing, with META's mode or, where HABIT does not show that it
+ * has its group, what is to be granted meanwhile. Returns its descriptor. */
+int dest_create(const struct dest *dest, int dir, const char *name, const struct metadata *meta,
+                const struct habit *habit);
 /* Give the finished file FD its owner, mode, xattrs and time: the calls that HABIT shows to
- * be needed, and no other. *ACTION names the call that failed. */
+ * be needed, and no other. HABIT is as dest_create had it. *ACTION names the call that failed. */
 bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
                  const char **action);
 /* Bring FD's metadata to META where ST says that it differs, and its xattrs. */

@@ -215,10 +215,9 @@ static bool large_write(struct pourer *p, struct worker *w, struct large *l, con
 		return false;
 	if (!last)
 		return true;
-	/* What W has learnt is of its own directory; this file may be in another. */
+	/* What W has learnt was not known where this file was made, and may be of another directory. */
 	struct habit habit = w->habit;
-	if (w->dir != l->dir && p->fill->fresh)
-		habit_leave(&w->habit);
+	habit_leave(&w->habit);
 	bool done = large_is_content(p, l, fault) && finish(p, w, l->dir, &l->e, &l->fd, fault);
 	w->habit = habit;
 	close_fd(&l->fd);
@@ -282,7 +281,8 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 			dest_unlink(w->fd, name);
 	}
 	int dir = target(p, w, number, e, name);
-	int fd = dest_create(dir, name, &meta);
+	struct habit none = {.closed = w->habit.closed};
+	int fd = dest_create(p->fill->dest, dir, name, &meta, here < e->size ? &none : &w->habit);
 	if (fd < 0)
 		return failed(p, w->here, e->name, "create", fault);
 	if (here < e->size) {
@@ -399,6 +399,7 @@ bool pour(struct fill *f, struct fault *fault)
 		reader_init(&p->workers[i].reader, f->bundle);
 		p->workers[i].dir = NO_ENTRY;
 		p->workers[i].fd = -1;
+		p->workers[i].habit.closed = !f->fresh; /* in tmp */
 	}
 	bool done = pool_run(f->workers, f->bundle->catalog.head.frames, pour_frame, p, &p->pool, fault);
 	for (unsigned i = 0; i < f->workers; i++) {

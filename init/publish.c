@@ -51,6 +51,14 @@ static enum action dir_action(const struct fill *f, uint32_t dir)
 	return f->fresh ? (dir ? ACTION_NEW : ACTION_AMEND) : (enum action)f->plan.dir[dir];
 }
 
+/* The mode that directory NUMBER is made with: one that its owner may fill, and others no more than they
+ * shall, whatever group it gets. It stays that where it is not given one. */
+static uint32_t first_mode(const struct fill *f, uint32_t number)
+{
+	uint32_t mode = catalog_dir(&f->bundle->catalog, number).mode & 01777;
+	return (f->dest->owners ? mode_between(mode) : mode) | 0700;
+}
+
 static bool make_dir(struct fill *f, int parent, uint32_t number, struct fault *fault)
 {
 	struct dir dir = catalog_dir(&f->bundle->catalog, number);
@@ -59,7 +67,7 @@ static bool make_dir(struct fill *f, int parent, uint32_t number, struct fault *
 	text_terminate(name, dir.name);
 	if (dir_action(f, number) == ACTION_REPLACE && !dest_unlink(parent, name) && errno != ENOENT)
 		return failed(f, number, no_name, "replace", fault);
-	if (!dest_mkdir(parent, name, (dir.mode & 0777) | 0700) && (errno != EEXIST || f->fresh))
+	if (!dest_mkdir(parent, name, first_mode(f, number)) && (errno != EEXIST || f->fresh))
 		return failed(f, number, no_name, "create directory", fault);
 	return true;
 }
@@ -95,11 +103,43 @@ static void unlock_dirs(const struct fill *f)
 	}
 }
 
+/* Give directory NUMBER its metadata, with the mode's bits ALSO. */
+static bool publish_dir(struct fill *f, uint32_t number, uint32_t also, struct fault *fault)
+{
+	struct dir dir = catalog_dir(&f->bundle->catalog, number);
+	struct metadata meta = metadata_of_dir(&dir);
+	const char *action = "open";
+	struct stat st;
+
+	meta.mode |= also;
+	/* A mount point that somebody else owns is theirs to set up. */
+	if (number == 0 && !f->dest->root_is_ours)
+		return true;
+	int fd = open_dir(f, number, O_RDONLY);
+	bool done = fd >= 0 && fstat(fd, &st) == 0 && dest_amend(f->dest, fd, &st, &meta, &action);
+	if (!done)
+		failed(f, number, no_name, action, fault);
+	close_fd(&fd);
+	return fault->code == EXIT_DONE;
+}
+
+/* Is directory NUMBER one that those who read the volume meanwhile may enter, or not, by its owner and group?
+ * Who does not override modes might then not enter it himself. */
+static bool needs_owner(const struct fill *f, uint32_t number)
+{
+	uint32_t mode = catalog_dir(&f->bundle->catalog, number).mode;
+	return f->dest->owners && f->dest->overrides && (mode_between(mode) != mode || (mode & 05) != 05);
+}
+
 bool publish_mkdirs(struct fill *f, struct fault *fault)
 {
 	unlock_dirs(f);
 	for (uint32_t i = 0; i < f->bundle->catalog.head.dirs; i++)
 		if (!stop_check(fault) || !make_children(f, i, fault))
+			return false;
+	for (uint32_t i = f->bundle->catalog.head.dirs; i-- > 0;)
+		if (!f->fresh && dir_action(f, i) >= ACTION_NEW && needs_owner(f, i) &&
+		    !publish_dir(f, i, 0700, fault))
 			return false;
 	return true;
 }
@@ -300,28 +340,10 @@ bool publish_links(struct fill *f, struct fault *fault)
 	return make_links(f, ANY, fault);
 }
 
-static bool publish_dir(struct fill *f, uint32_t number, struct fault *fault)
-{
-	struct dir dir = catalog_dir(&f->bundle->catalog, number);
-	struct metadata meta = metadata_of_dir(&dir);
-	const char *action = "open";
-	struct stat st;
-
-	/* A mount point that somebody else owns is theirs to set up. */
-	if (number == 0 && !f->dest->root_is_ours)
-		return true;
-	int fd = open_dir(f, number, O_RDONLY);
-	bool done = fd >= 0 && fstat(fd, &st) == 0 && dest_amend(f->dest, fd, &st, &meta, &action);
-	if (!done)
-		failed(f, number, no_name, action, fault);
-	close_fd(&fd);
-	return fault->code == EXIT_DONE;
-}
-
 bool publish_dirs(struct fill *f, struct fault *fault)
 {
 	for (uint32_t i = f->bundle->catalog.head.dirs; i-- > 0;)
-		if (!stop_check(fault) || !publish_dir(f, i, fault))
+		if (!stop_check(fault) || !publish_dir(f, i, 0, fault))
 			return false;
 	return true;
 }

@@ -235,17 +235,21 @@ static bool find_release(const struct releases *r, uint32_t number, struct state
 	if (!dir)
 		return state_past(s, names_get(&r->names, number).s, past, found, filled, fault);
 	struct state inner = {.dir = -1, .lock = -1, .tmp = -1, .journal = -1};
-	*found = id && strcmp(id, s->held.id) != 0 && dest_within(&tree, dir, id, false) &&
-	         state_peek(&inner, &tree, &none) && strcmp(inner.held.id, id) == 0;
-	if (id)
-		dest_close(&tree);
+	bool other = id && strcmp(id, s->held.id) != 0;
+	if (other && !dest_within(&tree, dir, id, false))
+		other = fault_errno(&none, errno, id, "open");
+	*found = other && state_peek(&inner, &tree, &none) && strcmp(inner.held.id, id) == 0;
+	dest_close(&tree);
 	if (*found) {
 		*past = inner.held;
 		*filled = inner.filled;
 		inner.has_held = false;
 	}
 	state_close(&inner);
-	return true;
+	/* That it could not be read does not say that it is not there. */
+	if (none.code == EXIT_IO || none.code == EXIT_INTERNAL)
+		*fault = none;
+	return fault->code == EXIT_DONE;
 }
 
 /* The releases that are kept, newest first; DIR and KEPT if they are whole trees. */

@@ -261,7 +261,7 @@ bool state_peek(struct state *s, const struct dest *dest, struct fault *fault)
 {
 	state_init(s, dest);
 	s->dir = dest_child(dest, dest->root, STATE_DIR, O_RDONLY);
-	if (s->dir < 0 && errno == EACCES)
+	if (s->dir < 0 && (errno == EACCES || fault_untold(errno)))
 		return state_fault(s, fault, "", "open");
 	if (s->dir >= 0 && load_held(s, fault) && s->has_held)
 		return releases_read(&s->releases, s->dir) || state_fault(s, fault, "", "read");

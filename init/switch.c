@@ -51,8 +51,10 @@ static bool read_led(const struct dest *d, char *id, struct fault *fault)
 	struct stat led, tree;
 	struct names names;
 
-	if (!read_link(d, id, fault) || strcmp(id, "/") != 0 || fstatat(d->root, LINK, &led, 0) != 0)
+	if (!read_link(d, id, fault) || strcmp(id, "/") != 0)
 		return fault->code == EXIT_DONE;
+	if (fstatat(d->root, LINK, &led, 0) != 0)
+		return !fault_untold(errno) || fault_errno(fault, errno, d->path, "stat " LINK);
 	if (!names_ids(d->root, &names))
 		return fault_errno(fault, errno, d->path, "read directory");
 	for (uint32_t i = 0; i < names.count; i++) {
@@ -331,14 +333,19 @@ bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept,
 	char led[ID_SIZE];
 	bool is = false;
 
-	is = s.dir >= 0 && state_switched(&s, &is, fault) && is && read_led(d, led, fault) && id_valid(led);
-	if (is) {
-		bool opened = dest_within(tree, d, led, false), read = releases_read(kept, s.dir);
-		is = opened && read;
-		if (!is) {
-			dest_close(tree);
-			releases_free(kept);
-		}
+	if (s.dir < 0)
+		return fault_untold(errno) && state_fault(&s, fault, "", "open");
+	is = state_switched(&s, &is, fault) && is && read_led(d, led, fault) && id_valid(led);
+	if (is && !dest_within(tree, d, led, false)) {
+		is = false;
+		if (fault_untold(errno))
+			fault_errno(fault, errno, d->path, "open tree");
+		dest_close(tree);
+	}
+	if (is && !releases_read(kept, s.dir)) {
+		is = state_fault(&s, fault, "", "read");
+		dest_close(tree);
+		releases_free(kept);
 	}
 	close_fd(&s.dir);
 	return is;

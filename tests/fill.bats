@@ -41,6 +41,17 @@ setup() {
 	jq -se '.[] | select(.event == "summary") | .result == "unchanged"' log
 }
 
+@test "--log json is JSON alone, whatever shows the progress" {
+	for progress in auto bar lines none; do
+		rm -rf v/* v/.decant
+		"$decant" fill --log json --progress $progress --dest v b.tar.zst 2>json
+		jq -e .event json
+		rm -rf v/* v/.decant
+		script -qec "'$decant' fill --log json --progress $progress --dest v b.tar.zst" /dev/null >json </dev/null
+		jq -e .event json
+	done
+}
+
 @test "an error in JSON has code, object, action and reason" {
 	run -11 --separate-stderr "$decant" fill --log json --dest missing b.tar.zst
 	jq -e '.event == "error" and .code == 11 and (.object | length) > 0 and (.action | length) > 0 and (.reason | length) > 0' <<<"$stderr"

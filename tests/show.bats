@@ -144,3 +144,43 @@ setup() {
 	[ "$status" -eq 13 ]
 	[ "$(wc -l <err)" -eq 1 ]
 }
+
+@test "info tells no volume without a release, or with fewer, from one that could not be read" {
+	mkdir a b plain trees
+	for name in a b; do
+		echo $name >$name/file
+		pack $name $name.b
+		"$decant" fill --keep-releases 1 --dest plain $name.b
+		"$decant" fill --switch --dest trees $name.b
+	done
+	for dir in plain trees; do
+		"$decant" info $dir >right
+		[[ $(grep -c '^kept: ' right) -eq 1 ]]
+		strace -qq -o trace "$decant" info $dir >out
+		sed -n 's/^\(open.*\|.*fstat.*\|pread64\|read.*\|getdents64\)(.*/\1/p' trace | awk '{ print $1, ++n[$1] }' >all
+		[[ $(wc -l <all) -gt 20 ]]
+		while read -r call when; do
+			status=0
+			strace -qq -o trace -e trace="$call" -e inject="$call:error=EIO:when=$when" \
+				"$decant" info $dir >out 2>err || status=$?
+			[[ $status -eq 13 || $status -eq 1 ]] || cmp out right || {
+				echo "$dir: EIO at $call $when: exit $status: $(cat err)" >&2
+				return 1
+			}
+		done <all
+		for ((n = 4; n < 24; n++)); do
+			status=0
+			prlimit --nofile=$n "$decant" info $dir >out 2>err || status=$?
+			[[ $status -eq 1 ]] || cmp out right || {
+				echo "$dir: $n descriptors: exit $status: $(cat err)" >&2
+				return 1
+			}
+		done
+		[[ $status -eq 0 ]]
+	done
+	# Nor does verify say that another tree is the current one.
+	ln -sfn "./$(readlink trees/current)" trees/current
+	"$decant" verify --switch --dest trees b.b
+	run -13 --separate-stderr strace -qq -o trace -e trace=newfstatat -e inject=newfstatat:error=EIO:when=1 \
+		"$decant" verify --switch --dest trees b.b
+}

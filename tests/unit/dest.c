@@ -188,7 +188,7 @@ START_TEST(a_new_file_takes_no_name_that_is_there)
 	struct dest d;
 	set_up(&d);
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		ck_assert_int_eq(dest_create(d.root, names[i], &wanted), -1);
+		ck_assert_int_eq(dest_create(&d, d.root, names[i], &wanted, &(struct habit){0}), -1);
 		ck_assert_int_eq(errno, EEXIST);
 	}
 	struct stat st;
@@ -203,7 +203,7 @@ static void check_finished(const struct dest *d, int dir, const char *name, cons
 {
 	const char *action = NULL;
 	struct stat st;
-	int fd = dest_create(dir, name, meta);
+	int fd = dest_create(d, dir, name, meta, habit);
 
 	ck_assert_msg(fd >= 0, "%s: %s", name, strerror(errno));
 	ck_assert_int_eq(fstat(fd, &st), 0);
