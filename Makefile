@@ -57,8 +57,9 @@ cflags += $(if $(findstring clang,$(CC)),,-fno-tree-loop-im -fno-move-loop-invar
 cflags += $(if $(filter aarch64,$(ARCH))$(findstring clang,$(CC)),,-malign-data=abi)
 # Where an instruction has four bytes, to call a small function costs less than to repeat it: another 1,000.
 cflags += $(if $(filter aarch64,$(ARCH)),$(if $(findstring clang,$(CC)),,-fno-inline-small-functions -fno-gcse))
-$(OBJ)/hash.o: private cflags += -O2 $(if $(findstring clang,$(CC)),,-ftree-loop-im -fmove-loop-invariants \
-	-fcaller-saves -ftree-sra -finline-small-functions -fgcse)
+hash_cflags := -O2 $(if $(findstring clang,$(CC)),,-ftree-loop-im -fmove-loop-invariants -fcaller-saves \
+	-ftree-sra -fgcse)
+$(OBJ)/hash.o: private cflags += $(hash_cflags)
 # static-pie: nothing to load, and still at a random address.
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack
 # Code and constants share pages: 8 KiB less. Nobody unwinds.
@@ -133,7 +134,7 @@ $(OBJ)/%.o: init/%.c $(OBJ)/flags
 	$(quiet)$(compiler) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # This file changes when the compiler or a flag does, and then everything is built again.
-flags = $(compiler) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) $(ldflags) $(LDFLAGS) $(libs) $(PARTS)
+flags = $(compiler) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) $(hash_cflags) $(ldflags) $(LDFLAGS) $(libs) $(PARTS)
 quoted = '$(subst ','\'',$(flags))'
 $(OBJ)/flags: FORCE | deps
 	@mkdir -p $(OBJ)
