@@ -200,13 +200,20 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 	/* Setting any wants the file to be writable, also where it has the same already. */
 	if (!same || ((bits & DIFFERS_OWNER) && (m->mode & SETID_MASK)))
 		bits |= DIFFERS_MODE;
-	if (!same) {
-		*action = "set xattr";
-		if (!(st->st_mode & 0200) && fchmod(fd, (st->st_mode & MODE_MASK) | 0200) != 0)
-			return false;
-		if (!xattrs_remove_extra(fd, m->xattrs))
-			return false;
-	}
+	/* Neither shall the new group have what the old one had, nor the old one what the new one shall. */
+	uint32_t now = st->st_mode & MODE_MASK, meanwhile = now;
+	if (d->owners && st->st_gid != m->gid)
+		meanwhile = mode_between(now) & (mode_between(m->mode) | 07700);
+	if (!same)
+		meanwhile |= 0200;
+	*action = "set mode";
+	if (meanwhile != now && fchmod(fd, meanwhile) != 0)
+		return false;
+	if (meanwhile != m->mode)
+		bits |= DIFFERS_MODE;
+	*action = "set xattr";
+	if (!same && !xattrs_remove_extra(fd, m->xattrs))
+		return false;
 	return set_metadata(d, fd, m, bits, true, action);
 }
 

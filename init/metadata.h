@@ -60,7 +60,8 @@ int dest_create(const struct dest *dest, int dir, const char *name, const struct
  * be needed, and no other. HABIT is as dest_create had it. *ACTION names the call that failed. */
 bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
                  const char **action);
-/* Bring FD's metadata to META where ST says that it differs, and its xattrs. */
+/* Bring FD's metadata to META where ST says that it differs, and its xattrs. Where the group changes, it has
+ * the mode that both were and are to have meanwhile. */
 bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
                 const char **action);
 

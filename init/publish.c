@@ -127,8 +127,9 @@ static bool publish_dir(struct fill *f, uint32_t number, uint32_t also, struct f
  * Who does not override modes might then not enter it himself. */
 static bool needs_owner(const struct fill *f, uint32_t number)
 {
-	uint32_t mode = catalog_dir(&f->bundle->catalog, number).mode;
-	return f->dest->owners && f->dest->overrides && (mode_between(mode) != mode || (mode & 05) != 05);
+	struct dir dir = catalog_dir(&f->bundle->catalog, number);
+	return f->dest->owners && (f->dest->overrides || dir.uid == 0) &&
+	       (mode_between(dir.mode) != dir.mode || (dir.mode & 05) != 05);
 }
 
 bool publish_mkdirs(struct fill *f, struct fault *fault)

@@ -8,8 +8,9 @@
 /* Remove the files and links that are to be replaced, and the hard links to them, where the fill has CLAIMED
  * them; the plan is then an old one. Directories in their places stay for later. */
 bool publish_room(struct fill *fill, struct fault *fault);
-/* Make the directories that are missing, parents first. Until publish_dirs they are open to their owner, in a
- * new volume with less for others where the group may be another. */
+/* Make the directories that are missing, parents first. Until publish_dirs they are open to their owner; to
+ * others less than they shall be where the group may be another, in a filled volume only as long as nothing
+ * is in them, if this process can see to that. */
 bool publish_mkdirs(struct fill *fill, struct fault *fault);
 /* Give the files in tmp their names: first all that are new, hard links among them, so that what names them
  * finds them; then those that replace or amend something. */

@@ -247,7 +247,7 @@ static bool find_release(const struct releases *r, uint32_t number, struct state
 	}
 	state_close(&inner);
 	/* That it could not be read does not say that it is not there. */
-	if (none.code == EXIT_IO || none.code == EXIT_INTERNAL)
+	if (none.code != EXIT_DONE && none.code != EXIT_VOLUME)
 		*fault = none;
 	return fault->code == EXIT_DONE;
 }

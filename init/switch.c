@@ -197,10 +197,16 @@ static bool make_room(struct switcher *w, struct fault *fault)
 {
 	struct releases *r = &w->state.releases;
 	struct dest tree;
-	bool known = id_valid(w->before) && dest_within(&tree, w->dest, w->before, false);
+	bool known = id_valid(w->before);
 
-	if (id_valid(w->before))
+	if (known) {
+		known = dest_within(&tree, w->dest, w->before, false);
+		if (!known && fault_untold(errno))
+			fault_errno(fault, errno, w->dest->path, "open tree");
 		dest_close(&tree);
+	}
+	if (fault->code)
+		return false;
 	if (!*w->before && r->names.count == 0)
 		return remove_unfinished(w, fault);
 	if (!known)
@@ -338,7 +344,7 @@ bool switch_peek(const struct dest *d, struct dest *tree, struct releases *kept,
 	is = state_switched(&s, &is, fault) && is && read_led(d, led, fault) && id_valid(led);
 	if (is && !dest_within(tree, d, led, false)) {
 		is = false;
-		if (fault_untold(errno))
+		if (fault_untold(errno) || errno == EACCES)
 			fault_errno(fault, errno, d->path, "open tree");
 		dest_close(tree);
 	}

@@ -105,33 +105,76 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 }
 
 @test "a directory that comes into a filled volume has owner and mode before anything in it has a name" {
-	mkdir c c/d
-	pack c old2.b
-	echo new >c/d/file
-	mkdir c/inner c/inner/deep
-	echo new | tee c/inner/file >c/inner/deep/file
-	chmod 750 c/inner
-	chmod 700 c/inner/deep
-	chown -R 5000:5000 c/inner
-	pack c new2.b --preserve-owner
+	for as in any bare; do
+		rm -rf c
+		mkdir c c/d
+		pack c old2.b
+		echo new >c/d/file
+		mkdir c/inner c/inner/deep
+		echo new | tee c/inner/file >c/inner/deep/file
+		chmod 750 c/inner
+		chmod 700 c/inner/deep
+		who=()
+		if [[ $as == any ]]; then
+			chown -R 5000:5000 c/inner
+		else
+			who=(setpriv --bounding-set -all --inh-caps -all)
+		fi
+		pack c new2.b --preserve-owner
+		places=0
+		for ((n = 1; ; n++)); do
+			rm -rf v
+			mkdir v
+			fill old2.b v
+			status=0
+			{ "${who[@]}" strace -f -qq -o trace -e trace=renameat -e inject=renameat:signal=KILL:when=$n \
+				"$decant" fill --threads 1 --dest v new2.b; } 2>err || status=$?
+			[[ $status -ne 0 ]] || break
+			for dir in inner inner/deep; do
+				[[ ! -e v/$dir/file ]] || {
+					[[ $(stat -c %u:%g:%a v/$dir) == "$(stat -c %u:%g:%a c/$dir)" ]]
+					places=$((places + 1))
+				}
+			done
+		done
+		[[ $places -ge 3 ]]
+		verify new2.b v --extra
+	done
+}
+
+@test "a directory whose group changes gives neither group, nor anybody, what neither release gives" {
+	mkdir -p r1/d r2/d
+	echo same | tee r1/d/file >r2/d/file
 	places=0
-	for ((n = 1; ; n++)); do
-		rm -rf v
-		mkdir v
-		fill old2.b v
-		status=0
-		{ strace -f -qq -o trace -e trace=renameat -e inject=renameat:signal=KILL:when=$n \
-			"$decant" fill --threads 1 --dest v new2.b; } 2>err || status=$?
-		[[ $status -ne 0 ]] || break
-		for dir in v/inner v/inner/deep; do
-			[[ ! -e $dir/file ]] || {
-				[[ $(stat -c %u:%g:%a $dir) == 5000:5000:7[05]0 ]]
+	for modes in 775:755 755:775 750:750 770:705 705:770 777:750 2775:755 730:703; do
+		chown -R 0:2000 r1
+		chown -R 0:3000 r2
+		chmod "${modes%:*}" r1/d
+		chmod "${modes#*:}" r2/d
+		pack r1 r1.b --preserve-owner --setid
+		pack r2 r2.b --preserve-owner --setid
+		old=$((8#${modes%:*})) new=$((8#${modes#*:}))
+		for call in fchown fchmod utimensat; do
+			for ((n = 1; ; n++)); do
+				rm -rf v
+				mkdir v
+				fill r1.b v --setid
+				status=0
+				{ strace -f -qq -o trace -e trace=$call -e inject=$call:signal=KILL:when=$n \
+					"$decant" fill --setid --threads 1 --dest v r2.b; } 2>err || status=$?
+				[[ $status -ne 0 ]] || break
+				read -r group mode < <(stat -c '%g %a' v/d)
+				mode=$((8#$mode)) is=$((group == 3000 ? new : old))
+				[[ $((mode & ~is & 077)) -eq 0 ]] || {
+					echo "$modes, $call $n: $(stat -c '%g %a' v/d)" >&2
+					return 1
+				}
 				places=$((places + 1))
-			}
+			done
+			verify r2.b v --extra
 		done
 	done
-	[[ $places -ge 3 ]]
-	verify new2.b v --extra
+	[[ $places -gt 30 ]]
 }
 
 @test "what a file has less than its mode at first, it gets where the volume's habits differ from one to the next" {

@@ -184,3 +184,21 @@ setup() {
 	run -13 --separate-stderr strace -qq -o trace -e trace=newfstatat -e inject=newfstatat:error=EIO:when=1 \
 		"$decant" verify --switch --dest trees b.b
 }
+
+@test "info of trees says which of them it may not look into" {
+	mkdir a b trees
+	for name in a b; do
+		echo $name >$name/file
+		chown -R 1000:1000 $name
+		[[ $name == b ]] || chmod 700 a
+		pack $name $name.b --preserve-owner
+	done
+	bare=(setpriv --bounding-set -all --inh-caps -all)
+	"$decant" fill --switch --dest trees a.b
+	run -15 --separate-stderr "${bare[@]}" "$decant" info trees
+	says "Permission denied"
+	"$decant" fill --switch --dest trees b.b
+	[[ $("$decant" info trees | grep -c '^kept: ') -eq 1 ]]
+	run -15 --separate-stderr "${bare[@]}" "$decant" info trees
+	says "Permission denied"
+}
