@@ -24,12 +24,13 @@ bool state_refuse(const struct state *s, struct fault *fault, const char *name)
 	                 "belongs to, or can be written by, somebody else");
 }
 
-static bool open_dir(struct state *s, struct fault *fault)
+/* Whose is .decant, and who else could write to it, or to the volume's root? What has once been seen counts.
+ */
+static bool look(struct state *s, struct fault *fault)
 {
 	struct stat st;
 
-	s->dir = dest_child(s->dest, s->dest->root, STATE_DIR, O_RDONLY);
-	if (s->dir < 0 || fstat(s->dir, &st) != 0)
+	if (fstat(s->dir, &st) != 0)
 		return state_fault(s, fault, "", "open");
 	/* Ours, but open to others, as a kubelet makes all of a persistent volume for fsGroup: not any more.
 	 * When they could write to it, its sticky bit says so until a fill has ended. */
@@ -38,7 +39,7 @@ static bool open_dir(struct state *s, struct fault *fault)
 		st.st_mode = mode;
 	if (!state_private(s, s->dir, &st))
 		return state_refuse(s, fault, "");
-	s->exposed = st.st_mode & S_ISVTX;
+	s->exposed = s->exposed || (st.st_mode & S_ISVTX);
 	if (fstat(s->dest->root, &st) != 0)
 		return state_fault(s, fault, "", "open");
 	if ((st.st_mode & (S_IWGRP | S_ISVTX)) == S_IWGRP)
@@ -96,7 +97,12 @@ bool state_lock(struct state *s, const struct dest *dest, unsigned timeout, stru
 	}
 	if (!made && errno != EEXIST)
 		return state_fault(s, fault, "", "create");
-	return open_dir(s, fault) && take_lock(s, timeout, fault);
+	s->dir = dest_child(dest, dest->root, STATE_DIR, O_RDONLY);
+	if (s->dir < 0)
+		return state_fault(s, fault, "", "open");
+	/* Once more when it is ours: a kubelet may have opened it to a group while the lock was waited for.
+	 */
+	return look(s, fault) && take_lock(s, timeout, fault) && look(s, fault);
 }
 
 bool state_group_may(const struct state *s, int dir, bool remove)

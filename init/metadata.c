@@ -188,6 +188,21 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 	return true;
 }
 
+/* To the owner that M wants, from mode NOW by way of mode MEANWHILE. */
+static bool change_group(int fd, const struct metadata *m, uint32_t now, uint32_t meanwhile)
+{
+	if (meanwhile == now)
+		return true;
+	if (fchmod(fd, meanwhile) != 0)
+		return false;
+	if (owned(fchown(fd, m->uid, m->gid)))
+		return true;
+	int error = errno;
+	(void)fchmod(fd, now);
+	errno = error;
+	return false;
+}
+
 bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struct metadata *m,
                 const char **action)
 {
@@ -204,16 +219,18 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 	uint32_t now = st->st_mode & MODE_MASK, meanwhile = now;
 	if (d->owners && st->st_gid != m->gid)
 		meanwhile = mode_between(now) & (mode_between(m->mode) | 07700);
-	if (!same)
-		meanwhile |= 0200;
-	*action = "set mode";
-	if (meanwhile != now && fchmod(fd, meanwhile) != 0)
+	*action = "set owner";
+	if (!change_group(fd, m, now, meanwhile))
 		return false;
 	if (meanwhile != m->mode)
 		bits |= DIFFERS_MODE;
-	*action = "set xattr";
-	if (!same && !xattrs_remove_extra(fd, m->xattrs))
-		return false;
+	if (!same) {
+		*action = "set xattr";
+		if (!(meanwhile & 0200) && fchmod(fd, meanwhile | 0200) != 0)
+			return false;
+		if (!xattrs_remove_extra(fd, m->xattrs))
+			return false;
+	}
 	return set_metadata(d, fd, m, bits, true, action);
 }
 

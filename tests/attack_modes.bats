@@ -177,6 +177,20 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 	[[ $places -gt 30 ]]
 }
 
+@test "a directory whose group may not be changed is left with the mode that it had" {
+	mkdir -p r1/d r2/d
+	chown 0:0 r1/d
+	chown 0:3000 r2/d
+	chmod 750 r1/d r2/d
+	pack r1 r1.b --preserve-owner
+	pack r2 r2.b --preserve-owner
+	mkdir v
+	fill r1.b v
+	run -15 --separate-stderr setpriv --bounding-set -all --inh-caps -all "$decant" fill --dest v r2.b
+	says "v/d: set owner"
+	[[ $(stat -c %g:%a v/d) == 0:750 ]]
+}
+
 @test "what a file has less than its mode at first, it gets where the volume's habits differ from one to the next" {
 	mkdir v m
 	for ((n = 0; n < 40; n++)); do

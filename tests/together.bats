@@ -173,3 +173,41 @@ teardown() {
 	flock 7
 	timeout 20 "$decant" verify --dest v "$one"
 }
+
+@test "a group that can write to .decant while a fill waits for the lock is found out" {
+	mkdir -p old/assets new/assets
+	echo old | tee old/page >old/assets/old
+	echo new | tee new/page >new/assets/new
+	pack old old.b
+	pack new new.b
+	head -c $(($(stat -c %s new.b) - 20)) new.b >cut.b
+	for who in kubelet member; do
+		rm -rf v
+		mkdir v
+		chgrp 7777 v
+		chmod 2775 v
+		fill old.b v
+		exec 8>>v/.decant/lock
+		flock 8
+		if [[ $who == kubelet ]]; then
+			"$decant" fill --dest v new.b 2>err 8>&- &
+			sleep 0.3
+			kubelet
+			flock -u 8
+			wait $!
+			[[ $(stat -c %a v/.decant) == 700 && ! -e v/assets/old ]]
+			verify new.b v --extra
+			continue
+		fi
+		cat cut.b | "$decant" fill --dest v - 2>err 8>&- &
+		sleep 0.3
+		chgrp 7777 v/.decant
+		chmod 2770 v/.decant
+		(cd v/.decant && setpriv --reuid 2000 --regid 7777 --clear-groups sh -c 'mv state journal-x && : >first')
+		flock -u 8
+		status=0
+		wait $! || status=$?
+		# It has touched nothing of what it was led to believe is of no release.
+		[[ $status -eq 10 && $(cat v/page v/assets/old | paste -sd ,) == old,old ]]
+	done
+}
