@@ -47,6 +47,8 @@ static bool fits(const struct fill *f, struct fault *fault)
 		/* The bundle counts in steps of 4,096 bytes; each file's last one may be smaller here. */
 		uint64_t less = (uint64_t)c->files * (4096 - unit);
 		need = c->disk - (less < c->disk ? less : c->disk);
+		if (less && c->content < need)
+			need = c->content; /* or be in an inode */
 	}
 	if (!f->state.resumed && __builtin_add_overflow(need, bundle_index_size(f->bundle), &need))
 		need = UINT64_MAX; /* what an index says of its own need may be a lie */

@@ -144,8 +144,9 @@ void habit_leave(struct habit *habit)
 	    (struct habit){.closed = habit->closed, .given = habit->given, .given_link = habit->given_link};
 }
 
-/* Learn from file FD, made with M's mode, what new files get here. */
-static bool learn(struct habit *habit, int fd, const struct metadata *m)
+/* Learn from file FD, made with M's mode, or LESS, what new files get here. Where modes are forced, they may
+ * have all from the start. */
+static bool learn(struct habit *habit, int fd, const struct metadata *m, bool *less)
 {
 	struct stat st;
 	uint32_t mode = m->mode & 0777;
@@ -153,6 +154,7 @@ static bool learn(struct habit *habit, int fd, const struct metadata *m)
 	if (fstat(fd, &st) != 0)
 		return false;
 	habit->made = (struct owner){true, st.st_uid, st.st_gid};
+	*less = *less && ((st.st_mode & MODE_MASK) != m->mode || st.st_gid != m->gid);
 	if ((st.st_mode & 0777) == (mode | (m->xattrs.len ? 0200 : 0)))
 		habit->kept[mode / 64] |= UINT64_C(1) << mode % 64;
 	return true;
@@ -168,7 +170,7 @@ bool dest_finish(const struct dest *d, int fd, const struct metadata *m, struct 
 	bool look = !(*seen & bit);
 
 	*action = "stat";
-	if (look && !learn(habit, fd, m))
+	if (look && !learn(habit, fd, m, &less))
 		return false;
 	*seen |= bit;
 	if (d->owners && !is_owner(&habit->made, m)) {
@@ -194,7 +196,7 @@ static bool change_group(int fd, const struct metadata *m, uint32_t now, uint32_
 	if (meanwhile == now)
 		return true;
 	if (fchmod(fd, meanwhile) != 0)
-		return false;
+		return errno == EPERM; /* it is somebody else's until it has its owner: set_metadata */
 	if (owned(fchown(fd, m->uid, m->gid)))
 		return true;
 	int error = errno;

@@ -111,12 +111,16 @@ static bool publish_dir(struct fill *f, uint32_t number, uint32_t also, struct f
 	const char *action = "open";
 	struct stat st;
 
-	meta.mode |= also;
 	/* A mount point that somebody else owns is theirs to set up. */
 	if (number == 0 && !f->dest->root_is_ours)
 		return true;
 	int fd = open_dir(f, number, O_RDONLY);
-	bool done = fd >= 0 && fstat(fd, &st) == 0 && dest_amend(f->dest, fd, &st, &meta, &action);
+	bool done = fd >= 0 && fstat(fd, &st) == 0;
+	/* Where modes are forced, they are right at once. */
+	if (done && (!also || dest_differs(f->dest, fd, &st, &meta) & (DIFFERS_MODE | DIFFERS_OWNER))) {
+		meta.mode |= also;
+		done = dest_amend(f->dest, fd, &st, &meta, &action);
+	}
 	if (!done)
 		failed(f, number, no_name, action, fault);
 	close_fd(&fd);

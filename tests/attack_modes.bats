@@ -191,6 +191,17 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 	[[ $(stat -c %g:%a v/d) == 0:750 ]]
 }
 
+@test "a directory that somebody else has come to own is taken back without CAP_FOWNER, too" {
+	mkdir -p r1/d
+	chmod 750 r1/d
+	pack r1 r1.b
+	mkdir v
+	fill r1.b v
+	chown 1000:1000 v/d
+	setpriv --bounding-set -all,+chown,+dac_override --inh-caps -all "$decant" fill --dest v r1.b
+	verify r1.b v
+}
+
 @test "what a file has less than its mode at first, it gets where the volume's habits differ from one to the next" {
 	mkdir v m
 	for ((n = 0; n < 40; n++)); do

@@ -305,6 +305,16 @@ setup() {
 	run -12 --separate-stderr "$decant" fill --dest v large.b
 	says "check space" "bytes needed"
 	[[ $(ls -A v) == .decant ]]
+	# Files that are in their inodes take no block.
+	umount v
+	mkfs.ext4 -q -m 0 -b 1024 -I 256 -O inline_data disk.img 6M
+	mount -o loop disk.img v
+	mkdir v/v few
+	for ((n = 0; n < 600; n++)); do echo x >few/$n; done
+	pack few few.b
+	head -c $((($(df -k --output=avail v | tail -n 1) - 300) * 1024)) /dev/zero >v/noise
+	fill few.b v/v
+	verify few.b v/v
 }
 
 @test "a bundle comes through a pipe" {

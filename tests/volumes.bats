@@ -501,6 +501,26 @@ keeps_coarse_times() {
 	umount n
 }
 
+@test "a file system that forces modes is filled where they are the right ones, whether it refuses others or drops them" {
+	mkdir -p one two/d
+	echo same | tee one/a two/a >two/d/b
+	for modes in no_def_opts,umask=0027:750 umask=0227:550; do
+		chmod -R u+w one two
+		chmod -R "${modes#*:}" one two
+		pack one one.b
+		pack two two.b
+		mkdir -p m
+		mount_ntfs m "${modes%:*}" || { cat log >&2; return 1; }
+		mkdir m/v
+		for bundle in one.b two.b; do
+			fill $bundle m/v
+			verify $bundle m/v
+		done
+		umount m
+		while pgrep -f "ntfs.img m" >pids; do sleep 0.02; done
+	done
+}
+
 @test "a file system that drops times without a word is no success, and one time is never set alone" {
 	small_tree tree
 	pack tree t.tar.zst
