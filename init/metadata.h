@@ -57,7 +57,8 @@ static inline uint32_t mode_between(uint32_t mode)
 int dest_create(const struct dest *dest, int dir, const char *name, const struct metadata *meta,
                 const struct habit *habit);
 /* Give the finished file FD its owner, mode, xattrs and time: the calls that HABIT shows to
- * be needed, and no other. HABIT is as dest_create had it. *ACTION names the call that failed. */
+ * be needed, and no other. HABIT is as dest_create had it, or knows less. *ACTION names the call that failed.
+ */
 bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
                  const char **action);
 /* Bring FD's metadata to META where ST says that it differs, and its xattrs. Where the group changes, it has

@@ -281,8 +281,7 @@ static bool pour_file(struct pourer *p, struct worker *w, uint32_t number, const
 			dest_unlink(w->fd, name);
 	}
 	int dir = target(p, w, number, e, name);
-	struct habit none = {.closed = w->habit.closed};
-	int fd = dest_create(p->fill->dest, dir, name, &meta, here < e->size ? &none : &w->habit);
+	int fd = dest_create(p->fill->dest, dir, name, &meta, &w->habit);
 	if (fd < 0)
 		return failed(p, w->here, e->name, "create", fault);
 	if (here < e->size) {
