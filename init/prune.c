@@ -391,7 +391,8 @@ static bool remove_stranger(void *context, uint32_t number, int fd, const char *
 {
 	struct fill *f = context;
 	if (!dest_unlink(fd, name) && errno != ENOENT &&
-	    ((errno != EISDIR && errno != EPERM) || !state_discard(&f->state, fd, name)))
+	    ((errno != EISDIR && errno != EPERM) ||
+	     (!dest_rmdir(fd, name) && !state_discard(&f->state, fd, name))))
 		return dest_fault(f->dest, &f->bundle->catalog, number, (struct text){name, strlen(name)},
 		                  "remove", fault);
 	atomic_fetch_add(&f->progress.removed, 1);

@@ -177,6 +177,21 @@ without() { # SYSTEM-CALLS ERROR
 	done
 }
 
+@test "root that may change owners but not pass modes: somebody else's private file gets a new time" {
+	some=(setpriv '--bounding-set=-all,+chown,+fowner' --inh-caps=-all)
+	mkdir s
+	echo private >s/f
+	chmod 600 s/f
+	chown 1000:1000 s/f
+	pack s one.b --preserve-owner
+	touch -d '2021-02-03' s/f
+	pack s two.b --preserve-owner
+	"${some[@]}" "$decant" fill --dest v one.b
+	next_second
+	"${some[@]}" "$decant" fill --dest v two.b
+	verify two.b v
+}
+
 @test "root without capabilities: the owner of the volume's own root cannot be given, and that is no success" {
 	mkdir s
 	echo page >s/page

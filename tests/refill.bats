@@ -479,3 +479,19 @@ refill() { # [OPTION...]
 	done
 	umount over
 }
+
+@test "on an overlay that does not redirect, --prune all removes empty directories of a lower layer, and no others" {
+	mount_tmpfs disk size=1m
+	mkdir -p disk/{low/{bare,full},up,work} over
+	echo theirs >disk/low/full/f
+	small_tree s
+	pack s b.tar.zst
+	mount -t overlay overlay -o lowerdir=disk/low,upperdir=disk/up,workdir=disk/work,redirect_dir=off over
+	run -11 --separate-stderr "$decant" fill --prune all --dest over b.tar.zst
+	says "over/full: remove"
+	[ ! -e over/bare ]
+	rm -r over/full
+	"$decant" fill --prune all --dest over b.tar.zst
+	verify b.tar.zst over --extra
+	umount over
+}
