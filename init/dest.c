@@ -144,14 +144,15 @@ bool dest_file_owner_is(const struct dest *d, int dir, const char *name, const s
 	return is;
 }
 
-/* The steps in which the file system keeps times, at most: by one that the kernel has set. One time in a
- * hundred this is 100 where it should be 1: dest_look asks another, and metadata.c the file's own. */
-static long step_of(const struct timespec *t)
+/* The steps in which the file system keeps times are no larger than T, one that it keeps, says. What the
+ * kernel has set says one time in a hundred 100 where it should be 1: dest_look asks others, and metadata.c
+ * the file's own. */
+static void narrow_step(struct dest *d, const struct timespec *t)
 {
-	long step = 1000000000;
-	while (step > 1 && t->tv_nsec % step != 0)
-		step /= 10;
-	return step < 100 ? 1 : step;
+	while (d->step > 1 && t->tv_nsec % d->step != 0)
+		d->step /= 10;
+	if (d->step < 100)
+		d->step = 1;
 }
 
 bool dest_open(struct dest *d, const char *path, bool create, struct fault *fault)
@@ -189,7 +190,8 @@ bool dest_open(struct dest *d, const char *path, bool create, struct fault *faul
 	if (d->root < 0)
 		return fault_errno(fault, error, d->path, "open");
 	d->dev = st.st_dev;
-	d->step = step_of(&st.st_ctim);
+	d->step = 1000000000;
+	narrow_step(d, &st.st_ctim);
 	d->owners = geteuid() == 0;
 	d->overrides = may(1u << CAP_DAC_OVERRIDE);
 
@@ -234,8 +236,11 @@ void dest_look(struct dest *d)
 	bool caseless = told && fstatat(d->root, ".DECANT", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
 	                a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 
-	if (there && step_of(&a.st_ctim) < d->step)
-		d->step = step_of(&a.st_ctim);
+	if (there)
+		narrow_step(d, &a.st_ctim);
+	/* This time lock.c has set. */
+	if (fstatat(fd, "lock", &b, AT_SYMLINK_NOFOLLOW) == 0)
+		narrow_step(d, &b.st_mtim);
 	d->aliases = !told || caseless || fstatat(fd, STATE_DECOMPOSED, &b, AT_SYMLINK_NOFOLLOW) == 0;
 	close_fd(&fd);
 }

@@ -114,28 +114,43 @@ static bool read_content(const struct encoder *x, uint32_t entry, int fd, void *
 	                                      : tree_changed(x->tree, path, fault);
 }
 
-/* How many bytes of the windows of DATA, which stands at offset AT (a multiple of HOLE_WINDOW), are in whole
- * windows of zeros. */
-static uint64_t zero_windows(const unsigned char *data, size_t size)
+static uint64_t on_disk(uint64_t size)
 {
-	uint64_t zeros = 0;
-	for (size_t at = 0; at + HOLE_WINDOW <= size; at += HOLE_WINDOW)
-		if (data[at] == 0 && memcmp(data + at, data + at + 1, HOLE_WINDOW - 1) == 0)
-			zeros += HOLE_WINDOW;
-	return zeros;
+	return (size + DISK_STEP - 1) / DISK_STEP * DISK_STEP;
 }
 
-static void set_disk(struct tree_entry *e, uint64_t zeros)
+/* What of a file may be left out. */
+struct zeros {
+	uint64_t windows; /* bytes in whole windows of zeros */
+	uint64_t parts;   /* and in others, on disk; at most */
+};
+
+/* Add what of DATA, which stands at a multiple of HOLE_WINDOW, is in windows of zeros. */
+static void count_zeros(struct zeros *zeros, const unsigned char *data, size_t size)
 {
-	e->disk = (e->size + DISK_STEP - 1) / DISK_STEP * DISK_STEP - zeros;
-	e->flags = zeros ? ENTRY_HOLES : 0;
+	for (size_t at = 0; at < size; at += HOLE_WINDOW) {
+		size_t n = size - at < HOLE_WINDOW ? size - at : HOLE_WINDOW;
+		if (data[at] == 0 && memcmp(data + at, data + at + 1, n - 1) == 0)
+			*(n == HOLE_WINDOW ? &zeros->windows : &zeros->parts) += on_disk(n);
+	}
+}
+
+static void set_disk(struct tree_entry *e, const struct zeros *zeros)
+{
+	uint64_t disk = on_disk(e->size), out = zeros->windows ? zeros->windows + zeros->parts : 0;
+
+	e->disk = disk - (out < disk ? out : disk);
+	e->flags = zeros->windows ? ENTRY_HOLES : 0;
 }
 
 /* Hash and windows of a file whose content is in memory. */
 static void describe(struct tree_entry *e, const unsigned char *data)
 {
+	struct zeros zeros = {0};
+
 	hash128(data, (size_t)e->size, e->hash);
-	set_disk(e, zero_windows(data, (size_t)e->size));
+	count_zeros(&zeros, data, (size_t)e->size);
+	set_disk(e, &zeros);
 }
 
 /* The same for a file that spans frames, read for this alone; the frames read their own pieces. */
@@ -144,7 +159,8 @@ static bool describe_large(const struct encoder *x, uint32_t entry, int fd, unsi
 {
 	struct tree_entry *e = &x->tree->entries[entry];
 	struct hash_stream stream;
-	uint64_t zeros = 0;
+	/* A window in two frames is left out in part when a part of it is zero. */
+	struct zeros zeros = {.parts = (1 + e->size / LAYOUT_MAX) * HOLE_WINDOW};
 
 	hash_begin(&stream);
 	for (uint64_t at = 0; at < e->size; at += PIECE) {
@@ -152,10 +168,10 @@ static bool describe_large(const struct encoder *x, uint32_t entry, int fd, unsi
 		if (!read_content(x, entry, fd, piece, n, at, fault))
 			return false;
 		hash_add(&stream, piece, n);
-		zeros += zero_windows(piece, n);
+		count_zeros(&zeros, piece, n);
 	}
 	hash_end(&stream, e->hash);
-	set_disk(e, zeros);
+	set_disk(e, &zeros);
 	return true;
 }
 

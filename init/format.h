@@ -41,7 +41,7 @@ enum {
 	CATALOG_SYMLINKS = 8,   /* u32 */
 	CATALOG_HARDLINKS = 12, /* u32 */
 	CATALOG_CONTENT = 16,   /* u64, sum of the files' sizes */
-	CATALOG_DISK = 24,      /* u64, the same in 4,096-byte steps, windows of zeros left out */
+	CATALOG_DISK = 24,      /* u64, the same in 4,096-byte steps, less what holes may leave out */
 	CATALOG_STRINGS = 32,   /* u16 length + bytes, four times: dest, revision, packer, reserved (empty) */
 	CATALOG_STRING_COUNT = 4
 };

@@ -48,9 +48,11 @@ struct place {
 
 enum { DIRS_PER_JOB = 64 };
 
+/* A without a fraction may have lost it, as in an image that mke2fs(8) made of a directory. */
 static bool is_older(const struct timespec *a, const struct timespec *b)
 {
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+	return a->tv_sec < b->tv_sec ||
+	       (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec && a->tv_nsec != 0);
 }
 
 /* Nobody has changed what ST describes since the state was written: its ctime says so. */

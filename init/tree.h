@@ -43,7 +43,7 @@ struct tree_entry {
 	unsigned char hash[16];
 	unsigned flags;
 	uint32_t offset;
-	uint64_t disk; /* bytes in 4,096-byte steps, windows of zeros left out */
+	uint64_t disk; /* bytes in 4,096-byte steps, less what holes may leave out */
 };
 
 struct tree {

@@ -371,7 +371,6 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)
 {
-	dest_look(v->dest);
 	return (!v->dest->aliases && !v->folds) ||
 	       (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
 	        write_lines(v, &v->workers[0], fault));
@@ -389,6 +388,7 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 	v->options = options;
 	v->bundle = b;
 	v->dest = dest;
+	dest_look(dest);
 	progress_begin(&clock, log, dest->path, b->catalog.content);
 	for (unsigned i = 0; i < workers; i++) {
 		reader_init(&v->workers[i].reader, b);

@@ -138,9 +138,11 @@ make_twofaced() {
 	touch -d '2001-01-01' linked
 	# Each of the calls waits while another file takes the name, if it is there already.
 	for call in symlinkat:delay_exit fchownat:delay_enter fchownat:delay_exit utimensat:delay_enter; do
+		first=1
+		[[ $call != utimensat:* ]] || first=2 # after the lock's
 		rm -rf v
 		mkdir v
-		strace -qq -o /dev/null -e trace="${call%:*}" -e inject="$call=700000:when=1" \
+		strace -qq -o /dev/null -e trace="${call%:*}" -e inject="$call=700000:when=$first" \
 			"$decant" fill --threads 1 --dest v b 2>err &
 		for ((i = 0; i < 100; i++)); do
 			[[ ! -d v/d ]] || break

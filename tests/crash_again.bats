@@ -78,7 +78,7 @@ releases() {
 	pack b b.b
 	for prune in none managed; do
 		find v -mindepth 1 -delete
-		inject a.b utimensat:1 signal=KILL
+		inject a.b utimensat:2 signal=KILL # the first is the lock's
 		[ $status -eq 137 ]
 		[ -e v/.decant/first ]
 		# Of the size and time that b's have, and not.

@@ -51,6 +51,7 @@ done_without() { # fresh|refill ERROR LINE
 	# They cannot fail, or only where nothing comes of it.
 	geteuid\(* | getpid\(* | prlimit64\(* | umask\(* | munmap\(* | rt_sig* | fcntl\(*F_SETFD* | mmap\(*PROT_NONE*) return ;;
 	brk\(*) return ;; # then it is mmap
+	utimensat\(*'/lock>'*) return ;; # tells how much of a time the volume keeps, where nothing else does
 	fadvise64\(*) return ;; # what memory has of a file is right, but for a disk that failed before
 	newfstatat\(*'"first"'*) return ;; # only with journals does it say anything
 	# May others rename in that directory? Then its link is made aside.

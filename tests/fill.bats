@@ -317,6 +317,22 @@ setup() {
 	verify few.b v/v
 }
 
+@test "zeros at the end of a file with holes, and where a frame ends in it, need no room" {
+	mkdir s
+	for ((n = 0; n < 40; n++)); do truncate -s 124K "s/$n"; done
+	# The parts of a window in two frames: zeros in the one, bytes in the other.
+	for ((n = 0; n < 20; n++)); do
+		truncate -s 4M "s/large$n"
+		echo tail >>"s/large$n"
+	done
+	pack s b.tar.zst
+	truncate -s 2M disk.img
+	mkfs.ext4 -q -m 0 -O ^has_journal disk.img
+	mount -o loop disk.img v
+	fill b.tar.zst v
+	verify b.tar.zst v
+}
+
 @test "a bundle comes through a pipe" {
 	cat b.tar.zst | "$decant" fill --dest v -
 	same_tree "$tree" v
