@@ -52,13 +52,13 @@ cflags += -Oz -fPIE -fomit-frame-pointer -ffunction-sections -fdata-sections -fn
 	-fno-unwind-tables -ffile-prefix-map='$(CURDIR)'=.
 # What gcc does for speed in spite of -Oz: 1,500 bytes.
 cflags += $(if $(findstring clang,$(CC)),,-fno-tree-loop-im -fno-move-loop-invariants -fno-caller-saves \
-	-fno-tree-sra -fno-expensive-optimizations -fno-tree-tail-merge -falign-functions=1)
+	-fno-tree-sra -fno-expensive-optimizations -fno-tree-tail-merge -fno-shrink-wrap -falign-functions=1)
 # And by aligning tables to half a cache line.
 cflags += $(if $(filter aarch64,$(ARCH))$(findstring clang,$(CC)),,-malign-data=abi)
 # Where an instruction has four bytes, to call a small function costs less than to repeat it: another 1,000.
 cflags += $(if $(filter aarch64,$(ARCH)),$(if $(findstring clang,$(CC)),,-fno-inline-small-functions -fno-gcse))
 hash_cflags := -O2 $(if $(findstring clang,$(CC)),,-ftree-loop-im -fmove-loop-invariants -fcaller-saves \
-	-ftree-sra -fexpensive-optimizations -ftree-tail-merge -fgcse)
+	-ftree-sra -fexpensive-optimizations -ftree-tail-merge -fshrink-wrap -fgcse)
 $(OBJ)/hash.o: private cflags += $(hash_cflags)
 # static-pie: nothing to load, and still at a random address.
 ldflags += -static-pie -s -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,relro,-z,now,-z,noexecstack

@@ -195,10 +195,11 @@ static bool change_group(int fd, const struct metadata *m, uint32_t now, uint32_
 {
 	if (meanwhile == now)
 		return true;
-	if (fchmod(fd, meanwhile) != 0)
-		return errno == EPERM; /* it is somebody else's until it has its owner: set_metadata */
-	if (owned(fchown(fd, m->uid, m->gid)))
-		return true;
+	/* It may be somebody else's, until it has its owner. */
+	bool done = fchmod(fd, meanwhile) == 0 ||
+	            (errno == EPERM && owned(fchown(fd, m->uid, (gid_t)-1)) && fchmod(fd, meanwhile) == 0);
+	if (!done || owned(fchown(fd, m->uid, m->gid)))
+		return done;
 	int error = errno;
 	(void)fchmod(fd, now);
 	errno = error;

@@ -177,6 +177,32 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 	[[ $places -gt 30 ]]
 }
 
+@test "nor does one that is somebody else's at first, by root without CAP_FOWNER" {
+	mkdir -p r1/d r2/d
+	chown 33:2000 r1/d
+	chown 0:3000 r2/d
+	chmod 775 r1/d
+	chmod 755 r2/d
+	pack r1 r1.b --preserve-owner
+	pack r2 r2.b --preserve-owner
+	places=0
+	for call in fchown fchmod; do
+		for ((n = 1; ; n++)); do
+			rm -rf v
+			mkdir v
+			fill r1.b v
+			status=0
+			{ setpriv --bounding-set '-all,+chown,+dac_override' --inh-caps -all strace -f -qq -o trace -e trace=$call \
+				-e inject=$call:signal=KILL:when=$n "$decant" fill --threads 1 --dest v r2.b; } 2>err || status=$?
+			[[ $status -ne 0 ]] || break
+			[[ $(stat -c '%g %a' v/d) == @("2000 775"|"2000 755"|"3000 755") ]]
+			places=$((places + 1))
+		done
+		verify r2.b v --extra
+	done
+	[[ $places -ge 4 ]]
+}
+
 @test "a directory whose group may not be changed is left with the mode that it had" {
 	mkdir -p r1/d r2/d
 	chown 0:0 r1/d

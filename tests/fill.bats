@@ -331,6 +331,13 @@ setup() {
 	mount -o loop disk.img v
 	fill b.tar.zst v
 	verify b.tar.zst v
+	# By FORMAT.md: 5 MiB less a window, and less two for the end of a frame.
+	head -c 5242880 /dev/urandom >large
+	dd if=/dev/zero of=large bs=64K seek=4 count=1 conv=notrunc status=none
+	rm s/*
+	mv large s
+	pack s b.tar.zst
+	"$decant" info b.tar.zst | grep -x "disk: $((5242880 - 3 * 65536))"
 }
 
 @test "a bundle comes through a pipe" {
