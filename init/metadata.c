@@ -195,9 +195,10 @@ static bool change_group(int fd, const struct metadata *m, uint32_t now, uint32_
 {
 	if (meanwhile == now)
 		return true;
-	/* It may be somebody else's, until it has its owner. */
-	bool done = fchmod(fd, meanwhile) == 0 ||
-	            (errno == EPERM && owned(fchown(fd, m->uid, (gid_t)-1)) && fchmod(fd, meanwhile) == 0);
+	/* It may be somebody else's, until root has it. */
+	bool done =
+	    fchmod(fd, meanwhile) == 0 ||
+	    (errno == EPERM && m->uid == 0 && fchown(fd, 0, (gid_t)-1) == 0 && fchmod(fd, meanwhile) == 0);
 	if (!done || owned(fchown(fd, m->uid, m->gid)))
 		return done;
 	int error = errno;

@@ -188,10 +188,11 @@ static enum action judge_file(const struct planner *p, struct worker *w, const s
 	}
 	if (same_text(held->xattrs, e->xattrs) && !dest_differs(p->dest, -1, st, &meta))
 		return ACTION_KEEP;
-	/* One that its owner may neither read nor write cannot be opened to be amended; nor, maybe, somebody
-	 * else's, which also wants the right to. */
-	bool opens = p->dest->overrides || (st->st_uid == geteuid() && st->st_mode & 0600);
-	if (privileged || !opens || (!p->dest->amends && st->st_uid != geteuid()) ||
+	/* Somebody else's wants the right to amend it, and one that may neither be read nor written cannot be
+	 * opened for it. */
+	bool ours = st->st_uid == geteuid();
+	if (privileged || (!ours && !p->dest->amends) ||
+	    (!p->dest->overrides && (ours ? !(st->st_mode & 0600) : (~st->st_mode & 0044) != 0)) ||
 	    (dest_differs(p->dest, -1, st, &meta) & DIFFERS_OWNER))
 		return ACTION_REPLACE;
 	return held->xattrs.len && !same_text(held->xattrs, e->xattrs)

@@ -371,6 +371,7 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)
 {
+	dest_look(v->dest);
 	return (!v->dest->aliases && !v->folds) ||
 	       (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
 	        write_lines(v, &v->workers[0], fault));
@@ -388,7 +389,8 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 	v->options = options;
 	v->bundle = b;
 	v->dest = dest;
-	dest_look(dest);
+	dest_look(dest); /* for its STEP; no fault is one of spelling, until verify_spelling */
+	dest->aliases = false;
 	progress_begin(&clock, log, dest->path, b->catalog.content);
 	for (unsigned i = 0; i < workers; i++) {
 		reader_init(&v->workers[i].reader, b);

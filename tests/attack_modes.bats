@@ -201,6 +201,17 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 		verify r2.b v --extra
 	done
 	[[ $places -ge 4 ]]
+	# One that does not become root's is left as it is.
+	chown 34:3000 r2/d
+	chmod 775 r2/d
+	pack r2 r2.b --preserve-owner
+	rm -rf v
+	mkdir v
+	fill r1.b v
+	run -15 --separate-stderr setpriv --bounding-set '-all,+chown,+dac_override' --inh-caps -all \
+		"$decant" fill --dest v r2.b
+	says "v/d: set owner: Operation not permitted"
+	[[ $(stat -c '%u %g %a' v/d) == "33 2000 775" ]]
 }
 
 @test "a directory whose group may not be changed is left with the mode that it had" {

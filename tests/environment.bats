@@ -177,19 +177,22 @@ without() { # SYSTEM-CALLS ERROR
 	done
 }
 
-@test "root that may change owners but not pass modes: somebody else's private file gets a new time" {
+@test "root that may change owners but not pass modes: somebody else's files get a new time, private ones anew" {
 	some=(setpriv '--bounding-set=-all,+chown,+fowner' --inh-caps=-all)
 	mkdir s
 	echo private >s/f
+	echo public >s/g
 	chmod 600 s/f
-	chown 1000:1000 s/f
+	chown 1000:1000 s/f s/g
 	pack s one.b --preserve-owner
-	touch -d '2021-02-03' s/f
+	touch -d '2021-02-03' s/f s/g
 	pack s two.b --preserve-owner
 	"${some[@]}" "$decant" fill --dest v one.b
+	before=$(stat -c %i v/g)
 	next_second
 	"${some[@]}" "$decant" fill --dest v two.b
 	verify two.b v
+	[[ $(stat -c %i v/g) == "$before" ]]
 }
 
 @test "root without capabilities: the owner of the volume's own root cannot be given, and that is no success" {

@@ -408,3 +408,18 @@ keep_times() { # DIR COMMAND...
 	[ "$status" -eq 16 ]
 	grep -q 'user.ABC is not in the bundle' out err
 }
+
+@test "what goes away while it is compared is not taken for a matter of spelling, where .decant may not be looked into" {
+	rm -rf s v
+	mkdir s v
+	echo x >s/file
+	pack s b.b
+	fill b.b v
+	chmod 777 .
+	user=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	"${user[@]}" strace -qq -o trace -e trace=openat2 "$decant" verify --threads 1 --dest v - <b.b
+	at=$(grep -n '"file"' trace | cut -d : -f 1)
+	run -11 --separate-stderr "${user[@]}" strace -qq -o trace -e trace=openat2 \
+		-e inject="openat2:error=ENOENT:when=$at" "$decant" verify --threads 1 --dest v - <b.b
+	says "v/file: open: No such file or directory"
+}
