@@ -4,7 +4,9 @@
  * component, so that no name that somebody swaps can lead out of the volume. Directories are opened with
  * openat2(2) and RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV or, where
  * the kernel or a seccomp filter refuses that call, one component at a time with O_NOFOLLOW. A directory that
- * is open and is moved out of the volume itself is another matter: only Landlock (confine.h) ends work there.
+ * is open and is moved out of the volume itself is another matter: only Landlock (confine.h) ends work there,
+ * and not where the volume is the root of a bind mount and the kernel has Landlock's erratum 3
+ * (CVE-2025-68736): for that, it still is in it.
  *
  * Functions that return bool or a descriptor fail with false or -1 and errno; the caller, who knows the
  * path, words it (fault_errno). Names are NUL-terminated and valid by name_valid(). */
