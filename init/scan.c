@@ -255,8 +255,10 @@ static bool scan_names(struct scanner *s, uint32_t number, int fd, const struct 
 		stats[i].st_mode = 0;
 		if (!stop_check(fault))
 			return false;
-		if (tree_path(s->tree, number, name, path) == 0)
-			return refused(s, name, "has a path longer than PATH_MAX", fault);
+		if (tree_path(s->tree, number, name, path) == 0) {
+			tree_path(s->tree, number, NULL, path);
+			return refused(s, path, "holds a name whose path is longer than PATH_MAX", fault);
+		}
 		if (!look_at(s, number, fd, name, path, &stats[i], &skip, fault))
 			return false;
 		bool is_dir = S_ISDIR(stats[i].st_mode);
