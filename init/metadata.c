@@ -230,7 +230,10 @@ bool dest_amend(const struct dest *d, int fd, const struct stat *st, const struc
 		bits |= DIFFERS_MODE;
 	if (!same) {
 		*action = "set xattr";
-		if (!(meanwhile & 0200) && fchmod(fd, meanwhile | 0200) != 0)
+		/* Whom the new mode shuts out shall not see what is new. */
+		now = meanwhile;
+		meanwhile = (now & (m->mode | 07700)) | 0200;
+		if (meanwhile != now && fchmod(fd, meanwhile) != 0)
 			return false;
 		if (!xattrs_remove_extra(fd, m->xattrs))
 			return false;

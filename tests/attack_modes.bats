@@ -214,6 +214,36 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 	[[ $(stat -c '%u %g %a' v/d) == "33 2000 775" ]]
 }
 
+@test "who may no longer read a file, or a directory, never reads the attributes that it gets with that" {
+	for held in yes no; do
+		seen=0
+		for ((n = 1; ; n++)); do
+			rm -rf s v
+			mkdir -p s/d v
+			echo key >s/f
+			chmod 644 s/f
+			pack s old.b
+			fill old.b v
+			[[ $held == yes ]] || rm -r v/.decant
+			chmod 600 s/f
+			chmod 700 s/d
+			setfattr -n user.token -v secret s/f s/d
+			pack s new.b
+			sleep 0.02
+			status=0
+			{ strace -f -qq -o trace -e trace=fchmod -e inject=fchmod:signal=KILL:when=$n \
+				"$decant" fill --threads 1 --dest v new.b; } 2>err || status=$?
+			[[ $status -ne 0 ]] || break
+			seen=$((seen + 1))
+			for name in f d; do
+				refute setpriv --reuid 1234 --regid 1234 --clear-groups getfattr --only-values -n user.token v/$name 2>err
+			done
+		done
+		[[ $seen -ge 2 ]]
+		verify new.b v --extra
+	done
+}
+
 @test "a directory whose group may not be changed is left with the mode that it had" {
 	mkdir -p r1/d r2/d
 	chown 0:0 r1/d
