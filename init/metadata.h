@@ -61,8 +61,8 @@ int dest_create(const struct dest *dest, int dir, const char *name, const struct
  */
 bool dest_finish(const struct dest *dest, int fd, const struct metadata *meta, struct habit *habit,
                  const char **action);
-/* Bring FD's metadata to META where ST says that it differs, and its xattrs. Where the group changes, it has
- * the mode that both were and are to have meanwhile. */
+/* Bring FD's metadata to META where ST says that it differs, and its xattrs. Where the group or these change,
+ * it has no more of its mode meanwhile than it had and is to have. */
 bool dest_amend(const struct dest *dest, int fd, const struct stat *st, const struct metadata *meta,
                 const char **action);
 
