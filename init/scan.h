@@ -19,7 +19,8 @@ struct scan_options {
 };
 
 /* Scan the directory PATH. Sockets, fifos, devices and names that the format reserves are faults
- * (EXIT_VOLUME) that name the path; so are paths that are too long, by that of the directory. Pass tree_free in any case. */
+ * (EXIT_VOLUME) that name the path; so are paths that are too long, by that of the directory. Pass tree_free
+ * in any case. */
 bool scan(struct tree *tree, const char *path, const struct scan_options *options, struct fault *fault);
 
 #endif
