@@ -35,7 +35,7 @@ struct verifier {
 	struct bundle *bundle;
 	struct dest *dest;
 	struct pool *pool;
-	atomic_bool folds; /* some directory ignores case */
+	atomic_bool folds; /* some directory, or the volume, may ignore case or forms of Unicode */
 	struct worker workers[WORKERS_MAX];
 };
 
@@ -371,10 +371,8 @@ static bool report_spelling(void *context, uint32_t number, int fd, const char *
 
 static bool verify_spelling(struct verifier *v, struct fault *fault)
 {
-	dest_look(v->dest);
-	return (!v->dest->aliases && !v->folds) ||
-	       (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
-	        write_lines(v, &v->workers[0], fault));
+	return !v->folds || (spelling_all(v->bundle, v->dest, report_spelling, v, fault) &&
+	                     write_lines(v, &v->workers[0], fault));
 }
 
 bool verify_volume(const struct options *options, const struct log *log, struct bundle *b, struct dest *dest,
@@ -389,7 +387,10 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 	v->options = options;
 	v->bundle = b;
 	v->dest = dest;
-	dest_look(dest); /* for its STEP; no fault is one of spelling, until verify_spelling */
+	/* What cannot be opened here is looked into by verify_spelling, and not put down to spelling before.
+	 */
+	dest_look(dest);
+	v->folds = dest->aliases;
 	dest->aliases = false;
 	progress_begin(&clock, log, dest->path, b->catalog.content);
 	for (unsigned i = 0; i < workers; i++) {

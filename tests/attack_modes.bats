@@ -2,6 +2,7 @@
 # What others may do with files and directories that are not finished yet: no more than the bundle gives them.
 
 load helpers
+load inject
 
 setup_file() {
 	cd "$BATS_FILE_TMPDIR"
@@ -159,10 +160,8 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 				rm -rf v
 				mkdir v
 				fill r1.b v --setid
-				status=0
-				{ strace -f -qq -o trace -e trace=$call -e inject=$call:signal=KILL:when=$n \
-					"$decant" fill --setid --threads 1 --dest v r2.b; } 2>err || status=$?
-				[[ $status -ne 0 ]] || break
+				inject r2.b $call:$n signal=KILL --setid
+				((injected)) || break
 				read -r group mode < <(stat -c '%g %a' v/d)
 				mode=$((8#$mode)) is=$((group == 3000 ? new : old))
 				[[ $((mode & ~is & 077)) -eq 0 ]] || {
@@ -230,10 +229,8 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 			setfattr -n user.token -v secret s/f s/d
 			pack s new.b
 			sleep 0.02
-			status=0
-			{ strace -f -qq -o trace -e trace=fchmod -e inject=fchmod:signal=KILL:when=$n \
-				"$decant" fill --threads 1 --dest v new.b; } 2>err || status=$?
-			[[ $status -ne 0 ]] || break
+			inject new.b fchmod:$n signal=KILL
+			((injected)) || break
 			seen=$((seen + 1))
 			for name in f d; do
 				refute setpriv --reuid 1234 --regid 1234 --clear-groups getfattr --only-values -n user.token v/$name 2>err

@@ -241,7 +241,7 @@ ids() { # BUNDLE
 @test "a path longer than PATH_MAX is refused by name" {
 	perl -e 'chdir "tree"; my $n = "d" x 200; for (1 .. 21) { mkdir $n or die; chdir $n or die }'
 	run -11 --separate-stderr "$decant_pack" -o out/b.tar.zst tree
-	says tree/ddd
+	says tree/ddd /ddd "ddd...: pack: holds a name whose path is longer than PATH_MAX"
 	nothing_in_out
 }
 
