@@ -6,11 +6,17 @@
 
 volume=v # the one that is filled
 
+# Whether a file changed less than 11 ms ago decides on a fill's calls (init/recent.h): from here on none did.
+settled() {
+	sleep 0.02
+}
+
 # The places of filling it from BUNDLE, one a line, from the first call after execve. What never returns, and
 # what no error can come of, is left out.
 places() { # BUNDLE [OPTION...]
 	local bundle=$1
 	shift
+	settled
 	strace -qq -y -o places.trace "$decant" fill --threads 1 --dest "$volume" "$@" "$bundle" 2>places.log || {
 		cat places.log >&2
 		return 1
@@ -25,6 +31,7 @@ inject() { # BUNDLE PLACE WHAT [OPTION...]
 	local bundle=$1 call=${2%:*} when=${2#*:} what=$3
 	shift 3
 	status=0
+	settled
 	strace -qq -y -o trace -e trace="$call" -e inject="$call:$what:when=$when" \
 		"$decant" fill --threads 1 --dest "$volume" "$@" "$bundle" 2>err || status=$?
 	injected=0
