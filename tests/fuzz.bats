@@ -35,7 +35,7 @@ from_one_bundle() { # NAME [VARIABLE=VALUE]
 	(
 		cd "$1" || exit 1
 		# shellcheck disable=SC2086 # one word, or none
-		env DECANT_FUZZ_TALLY=1 ${2:-} "$top/build/fuzz/bin/fill" -runs=500 -seed=1 -max_len=8192 -close_fd_mask=3 \
+		env DECANT_FUZZ_TALLY=1 ${2:-} "$top/build/fuzz/bin/fill" -runs=1500 -seed=1 -max_len=8192 -close_fd_mask=3 \
 			corpus >log 2>&1
 	) || {
 		# What it found would be lost with this folder.
