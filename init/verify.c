@@ -387,8 +387,7 @@ bool verify_volume(const struct options *options, const struct log *log, struct 
 	v->options = options;
 	v->bundle = b;
 	v->dest = dest;
-	/* What cannot be opened here is looked into by verify_spelling, and not put down to spelling before.
-	 */
+	/* What cannot be opened is not put down to spelling, before verify_spelling has looked into that. */
 	dest_look(dest);
 	v->folds = dest->aliases;
 	dest->aliases = false;

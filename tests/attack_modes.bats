@@ -228,7 +228,6 @@ volume() { # new-setgid|new-egid|old-setgid|old-egid
 			chmod 700 s/d
 			setfattr -n user.token -v secret s/f s/d
 			pack s new.b
-			sleep 0.02
 			inject new.b fchmod:$n signal=KILL
 			((injected)) || break
 			seen=$((seen + 1))
