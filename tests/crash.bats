@@ -218,6 +218,7 @@ survives_kills() { # FROM TO STEP
 	chmod 555 s/closed s/links
 	pack s large.b
 	user=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	within_reach
 	status=0
 	"${user[@]}" strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:signal=KILL:when=2 \
 		"$decant" fill --threads 1 --dest v large.b 2>err || status=$?

@@ -54,7 +54,7 @@ damaged_image() { # IMAGE NEW-IMAGE AT
 	local container
 	mkdir damaged
 	container=$(docker create "$1")
-	docker cp -q "$container:/bundle/site.tar.zst" damaged/site.tar.zst 2>/dev/null
+	docker cp "$container:/bundle/site.tar.zst" damaged/site.tar.zst 2>/dev/null
 	docker rm -v "$container" >/dev/null
 	damage damaged/site.tar.zst "$3"
 	printf 'FROM %s\nCOPY site.tar.zst /bundle/site.tar.zst\n' "$1" >damaged/Dockerfile
@@ -128,7 +128,7 @@ is_empty() { # VOLUME
 @test "the bundle in the image is the one that decant-pack makes here" {
 	pack "$share/site" b.tar.zst --dest "$mount" --level 3 --revision v1
 	container=$(docker create "$run-one")
-	docker cp -q "$container:/bundle/site.tar.zst" out.tar.zst
+	docker cp "$container:/bundle/site.tar.zst" out.tar.zst
 	docker rm -v "$container"
 	cmp b.tar.zst out.tar.zst
 	[ "$("$decant" info b.tar.zst | sed -n 's/^bundle: //p')" = "$(value_of bundle-id "$share/one.out")" ]
@@ -162,7 +162,7 @@ is_empty() { # VOLUME
 @test "the licence texts are those of musl, zstd, xxHash and decant" {
 	mkdir root
 	container=$(docker create "$run-scratch")
-	docker cp -q "$container:/usr/share/licenses" root
+	docker cp "$container:/usr/share/licenses" root
 	docker rm -v "$container"
 	cmp "$top/LICENSE" root/licenses/decant/LICENSE
 	grep -rqi 'Rich Felker' root/licenses/musl

@@ -219,6 +219,7 @@ traced() { # COMMAND...; any exit status
 		traced -e "inject=$call:error=ENOSYS" "$decant" fill --dest "y-$call" "$a"
 	done
 	# What another user's fill has to open before it can empty it.
+	within_reach
 	mkdir z
 	chown nobody z
 	chmod 711 .

@@ -24,7 +24,7 @@ setup_file() {
 	# The same data image, with one byte of a file's content changed.
 	mkdir damaged
 	data_container=$(docker create "$run-data")
-	docker cp -q "$data_container:/bundle/site.tar.zst" damaged/site.tar.zst 2>/dev/null
+	docker cp "$data_container:/bundle/site.tar.zst" damaged/site.tar.zst 2>/dev/null
 	docker rm -v "$data_container" >/dev/null
 	damage damaged/site.tar.zst $(($(stat -c %s damaged/site.tar.zst) - 100))
 	printf 'FROM %s\nCOPY site.tar.zst /bundle/site.tar.zst\n' "$run-data" >damaged/Dockerfile

@@ -96,6 +96,14 @@ says() { # LINE-PART...
 	done
 }
 
+# From here on the programs are copies in this directory: who has no capabilities may not reach the checkout, below a
+# home directory, nor this one by its path.
+within_reach() {
+	cp "$decant" decant
+	cp "$decant_pack" decant-pack
+	decant=./decant decant_pack=./decant-pack
+}
+
 # A file system of its own, of SIZE, on DIR; all are unmounted when the test ends.
 mount_tmpfs() { # DIR OPTIONS
 	mkdir -p "$1"

@@ -283,6 +283,7 @@ changed_at() { # INJECTION TEXT CHANGE
 	mkdir closed
 	mkfifo -m 666 closed/pipe
 	pack tree b.tar.zst
+	within_reach
 	"${as[@]}" sh -c '"$0" --quiet -o /dev/stdout tree | cmp - b.tar.zst' "$decant_pack"
 	"${as[@]}" "$decant_pack" --quiet -o /dev/null tree
 	timeout 10 cmp closed/pipe b.tar.zst &

@@ -218,7 +218,7 @@ is_clean() {
 
 @test "test-pair fails when the data container fails, and does not start the app" {
 	container=$(docker create "$(jq -r .image "$release")")
-	docker cp -q "$container:/bundle/site.tar.zst" site.tar.zst 2>/dev/null
+	docker cp "$container:/bundle/site.tar.zst" site.tar.zst 2>/dev/null
 	docker rm -v "$container" >/dev/null
 	damage site.tar.zst 200
 	printf 'FROM %s\nCOPY site.tar.zst /bundle/site.tar.zst\n' "$(jq -r .image "$release")" >Dockerfile

@@ -303,6 +303,7 @@ nobody() { # COMMAND...
 	# Somebody else's is not.
 	rm -rf v
 	mkdir -m 1777 v
+	within_reach
 	setpriv --reuid 2000 --regid 2000 --clear-groups bash -c '"$0" fill --dest v - && echo evil >v/file && touch -d @1000000000 v/file
 		sleep 0.05; chmod -R a+rX v/.decant && chmod 666 v/.decant/lock' "$decant" <s.b
 	status=0

@@ -417,6 +417,7 @@ keep_times() { # DIR COMMAND...
 	fill b.b v
 	chmod 777 .
 	user=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+	within_reach
 	"${user[@]}" strace -qq -o trace -e trace=openat2 "$decant" verify --threads 1 --dest v - <b.b
 	at=$(grep -n '"file"' trace | cut -d : -f 1)
 	run -11 --separate-stderr "${user[@]}" strace -qq -o trace -e trace=openat2 \
