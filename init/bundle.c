@@ -139,15 +139,19 @@ static bool read_catalog(struct bundle *b, const struct header *head, int64_t at
 static bool check_blocks(struct bundle *b, struct fault *fault)
 {
 	struct reader reader;
-	struct check *check = check_new(&b->catalog);
+	/* What all blocks need at least, before there are tables of as many entries as the catalog says. */
+	bool large = b->budget && (uint64_t)b->catalog.head.entries * ENTRY_COLUMNS > *b->budget;
+	struct check *check = large ? NULL : check_new(&b->catalog);
 
 	b->seals = malloc(b->catalog.head.frames * sizeof *b->seals);
-	const char *wrong = check && b->seals ? NULL : "out of memory";
+	const char *wrong = large ? TOO_LARGE : check && b->seals ? NULL : "out of memory";
 	reader_init(&reader, b);
 	for (uint32_t i = 0; i < b->catalog.head.frames && !wrong; i++) {
 		if (!stop_check(fault))
 			break;
-		if (!afford(b, catalog_frame(&b->catalog, i).block_plain))
+		struct frame frame = catalog_frame(&b->catalog, i);
+		if (!afford(b,
+		            frame.block_plain > frame.block_packed ? frame.block_plain : frame.block_packed))
 			wrong = TOO_LARGE;
 		else if (reader_block(&reader, i, fault))
 			wrong = check_block(check, i, &reader.block);

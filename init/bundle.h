@@ -35,13 +35,14 @@ struct bundle {
 };
 
 /* Open the bundle NAME ("-": standard input), read its index and check all of it. On failure BUNDLE is
- * closed and FAULT set (EXIT_BUNDLE, EXIT_IO, EXIT_PERMISSION or EXIT_INTERNAL). */
+ * closed and FAULT set (EXIT_BUNDLE, EXIT_IO, EXIT_PERMISSION, EXIT_INTERNAL or EXIT_SIGNAL; where a
+ * device or a socket cannot be read, what fault_errno makes of that). */
 bool bundle_open(struct bundle *bundle, const char *name, struct fault *fault);
 
 /* The same for the index alone, as it stands at offset AT of the file FD (a volume's state keeps one).
- * BUNDLE takes FD over, also on failure. Unless BUDGET is NULL, what is read and unpacked is taken from those
- * bytes, and an index that needs more of them, or has a catalog or a block of more than BUDGET_PIECE, is
- * EXIT_BUNDLE. */
+ * BUNDLE takes FD over, also on failure. Unless BUDGET is NULL, what is unpacked, or read where that is
+ * more, is taken from those bytes, and an index that needs more of them, or has a catalog or a block of more
+ * than BUDGET_PIECE, is EXIT_BUNDLE. */
 #define BUDGET_PIECE (8u << 20)
 bool bundle_open_index(struct bundle *bundle, const char *name, int fd, int64_t at, uint64_t *budget,
                        struct fault *fault);

@@ -66,6 +66,11 @@ bool node_xattrs(struct node *node, int fd, bool setid, const char **reason)
 	}
 	qsort(names, count, sizeof *names, compare_names);
 	for (size_t i = 0; i < count; i++) {
+		/* A file system that is a server's may tell a name twice. */
+		if (i && strcmp(names[i - 1], names[i]) == 0) {
+			errno = EAGAIN;
+			return false;
+		}
 		if (!add(node, fd, names[i])) {
 			if (errno == E2BIG)
 				*reason = "has more than 64 KiB of xattrs";

@@ -102,12 +102,14 @@ static bool read_file_xattrs(struct scanner *s, struct node *node, int dir, cons
 }
 
 static bool fill_node(struct scanner *s, struct node *node, const char *name, uint32_t parent,
-                      const struct stat *st, struct fault *fault)
+                      const char *path, const struct stat *st, struct fault *fault)
 {
 	const struct scan_options *o = s->options;
 	uint32_t setid = st->st_mode & SETID_MASK;
 	bool link = S_ISLNK(st->st_mode), late = o->clamp && st->st_mtim.tv_sec >= o->epoch;
 
+	if (st->st_mtim.tv_nsec < 0 || st->st_mtim.tv_nsec >= 1000000000)
+		return refused(s, path, "has a time whose nanoseconds are out of range", fault);
 	*node = (struct node){
 	    .name = strdup(name),
 	    .parent = parent,
@@ -179,7 +181,7 @@ static bool add_entry(struct scanner *s, uint32_t dir, int fd, const char *name,
 	    .changed = st->st_ctim,
 	    .modified = st->st_mtim,
 	};
-	if (!fill_node(s, &e->node, name, dir, st, fault))
+	if (!fill_node(s, &e->node, name, dir, path, st, fault))
 		return false;
 	t->entry_count++;
 	if (e->type == ENTRY_SYMLINK)
@@ -358,7 +360,7 @@ static bool enter(struct scanner *s, uint32_t parent, const char *name, const ch
 	if (!grow(&t->dirs, number, &t->dir_room, sizeof *t->dirs))
 		return no_memory(s, fault);
 	t->dirs[number] = (struct tree_dir){.first = t->entry_count};
-	if (!fill_node(s, &t->dirs[number].node, name, parent, st, fault))
+	if (!fill_node(s, &t->dirs[number].node, name, parent, path, st, fault))
 		return false;
 	t->dir_count++;
 	return scan_dir(s, number, path, st, fault);

@@ -1,10 +1,11 @@
 /* heavybundle - a small bundle with a large index: blocks of nearly 16 MiB, all of them the same zeros.
  *
- *     heavybundle BLOCKS [BYTES [DISK]] >BUNDLE
+ *     heavybundle BLOCKS [BYTES [DISK [LINKS]]] >BUNDLE
  *
  * Each block is that of a directory of its own, with 253 empty files, each of which has an attribute of BYTES
- * in all (65536; 0: none); the index says that the files take DISK bytes (0). All sums are right
- * (init/FORMAT.md has the layout). */
+ * in all (65536; 0: none); the index says that the files take DISK bytes (0). With LINKS the
+ * catalog says that each directory has so many hard links instead, which only its block disproves. All sums
+ * are right (init/FORMAT.md has the layout). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ enum { FRAME = 1024, FILES = 253, SET_MAX = 65536, BLOCK_MAX = FILES * (59 + 1 +
 
 static uint32_t set = SET_MAX;
 static uint64_t disk;
+static uint32_t entries = FILES, links; /* of each directory, as the catalog says */
 static unsigned char *at;
 
 static void put(uint64_t value, int bytes)
@@ -71,14 +73,15 @@ static size_t make_catalog(unsigned char *catalog, uint32_t blocks, size_t frame
 {
 	at = catalog;
 	put(0, 4);
-	put(blocks * FILES, 4);
-	put(0, 8); /* links */
+	put(links ? 0 : blocks * FILES, 4);
+	put(0, 4); /* symlinks */
+	put(blocks * links, 4);
 	put(0, 8); /* content */
 	put(disk, 8);
 	put(0, 8);                /* four strings, all empty */
 	column(blocks + 1, 0, 4); /* parents */
 	put(0, 4);
-	column(blocks, FILES, 4);
+	column(blocks, entries, 4);
 	column(blocks + 1, 0755, 2);
 	column(blocks + 1, 0, 8);  /* owner */
 	column(blocks + 1, 0, 12); /* time */
@@ -88,7 +91,7 @@ static size_t make_catalog(unsigned char *catalog, uint32_t blocks, size_t frame
 	column(blocks, frame_packed, 4);
 	column(blocks, FRAME, 4);
 	column(blocks, XXH3_64bits(frame, FRAME), 8);
-	column(blocks, FILES, 4);
+	column(blocks, entries, 4);
 	column(blocks, block_packed, 4);
 	column(blocks, block_size, 4);
 	column(blocks, XXH3_64bits(block, block_size), 8);
@@ -106,7 +109,7 @@ static void put_head(uint32_t blocks, size_t plain, size_t catalog_packed, size_
 	at += 8;
 	put(1, 4); /* version, flags */
 	put(blocks + 1, 4);
-	put(blocks * FILES, 4);
+	put(blocks * entries, 4);
 	put(blocks, 4);
 	put(plain, 4);
 	put(catalog_packed, 4);
@@ -134,6 +137,8 @@ int main(int argc, char **argv)
 		set = (uint32_t)strtoul(argv[2], NULL, 10);
 	if (argc > 3)
 		disk = strtoull(argv[3], NULL, 10);
+	if (argc > 4)
+		entries = links = (uint32_t)strtoul(argv[4], NULL, 10);
 	if (!blocks || blocks > 65536 || set > SET_MAX || (set && set < 11) || !block || !packed || !plain ||
 	    !catalog)
 		return 2;

@@ -448,3 +448,19 @@ ignore_tree() {
 	refute grep -E '"/"|"/[^"/]*\.[^"/]*"' trace
 	grep -q '"/tmp' trace
 }
+
+@test "nanoseconds that no time has, as a damaged disk tells them, are refused" {
+	mkdir -p odd/dir m
+	echo x >odd/file
+	for name in file dir; do
+		truncate -s 2M disk.img
+		mkfs.ext4 -q -F -I 256 -d odd disk.img
+		debugfs -w -R "set_inode_field $name mtime_extra 0xfffffffc" disk.img 2>said
+		mount -o loop disk.img m
+		[[ $(stat -c %.Y m/$name) == *.1073741823* ]]
+		run -11 --separate-stderr "$decant_pack" --quiet --exclude lost+found -o out/b.tar.zst m
+		says "m/$name" "nanoseconds are out of range"
+		nothing_in_out
+		umount m
+	done
+}

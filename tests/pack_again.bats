@@ -391,3 +391,13 @@ changed_at() { # INJECTION TEXT CHANGE
 	"$decant_pack" --quiet --exclude .decant --exclude odd --exclude 'docs/*' --exclude '!**/keep.md' -o b.tar.zst tree
 	[ "$("$decant" list b.tar.zst | paste -sd ,)" = docs/,docs/keep.md,private/,private/a,public/,public/a ]
 }
+
+@test "an attribute that is told twice, as a server may, is no bundle with a name twice" {
+	echo x >tree/file
+	setfattr -n user.a -v 1 tree/file
+	setfattr -n user.a -v 1 tree
+	run -13 --separate-stderr strace -qq -o trace -e trace=flistxattr \
+		-e inject=flistxattr:retval=14:poke_exit=@arg2=757365722e6100757365722e6100 "$decant_pack" --quiet -o b.tar.zst tree
+	says tree "changed while"
+	[ ! -e b.tar.zst ]
+}

@@ -269,7 +269,9 @@ lie() {
 	# 15 GB of blocks, and the names of 8,000,000 files.
 	"$top/build/tests/heavybundle" 2000 30000 >long
 	"$top/build/tests/heavybundle" 31000 0 >many
-	for planted in large:300 long:300 many:25000; do
+	# 200,000,000 hard links, says the catalog.
+	"$top/build/tests/heavybundle" 2000 30000 0 100000 >links
+	for planted in large:300 long:300 many:25000 links:300; do
 		fill "$one" v
 		kubelet
 		head -c 84 v/.decant/state >bomb
