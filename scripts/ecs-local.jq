@@ -262,7 +262,9 @@ def options($task; $sources; $wanted):
 	(if $task.networkMode == "awsvpc" then empty
 	 elif $task.networkMode == "host" then "--network=host"
 	 elif $task.networkMode == "none" or .disableNetworking == true then "--network=none"
-	 else "--network=bridge", (ports[] | publish($wanted)),
+	 else
+		# Docker 20.10 takes no links with a bridge that is named; it is the network anyhow.
+		(if (.links // []) == [] then "--network=bridge" else empty end), (ports[] | publish($wanted)),
 		((.links // [])[] | (. / ":") as $link | "--link=\($id)-\($link[0]):\($link[1] // $link[0])"),
 		(select(.hostname | is_set) | "--hostname=\(.hostname)"),
 		((.dnsServers // [])[] | "--dns=\(.)"), ((.dnsSearchDomains // [])[] | "--dns-search=\(.)"),

@@ -336,7 +336,10 @@ is_empty() { # VOLUME
 		tree/ab/b tree/dir/a.min.js tree/b/c 'tree/b/a b'
 	[ "$(find tree ! -type d | wc -l)" -eq 19 ]
 	printf 'FROM scratch\nCOPY . /t\n' >Dockerfile
+	client=$(docker version --format '{{.Client.Version}}')
 	while IFS= read -r pattern; do
+		# Docker 20.10 keeps a.min.js here, which the pattern before leaves out; later ones, and decant, do not.
+		[[ $client == 20.10.* && $pattern == '**.min.js' ]] && continue
 		printf '%b\n' "$pattern" >tree/.dockerignore
 		docker build -q -t "$vol" -f Dockerfile tree >/dev/null
 		rm -rf their our
