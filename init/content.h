@@ -8,7 +8,7 @@
 enum { CONTENT_PIECE = 1 << 18 }; /* bytes read at a time */
 
 /* Read the SIZE bytes of FD by way of PIECE (CONTENT_PIECE bytes) and compare their XXH3-128 with HASH.
- * False with errno when they cannot be read; a file that is shorter is not the same. */
+ * False with errno when they cannot be read. Whether the file has that size is for the caller to ask. */
 bool content_matches(int fd, uint64_t size, const unsigned char *hash, unsigned char *piece, bool *same);
 
 #endif

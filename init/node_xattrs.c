@@ -8,9 +8,11 @@
 #include "bytes.h"
 #include "format.h"
 
+/* The bundle's namespaces. A server may tell a name that is "user." alone, which is of none. */
 static bool is_kept(const char *name, bool setid)
 {
-	return strncmp(name, "user.", 5) == 0 || (setid && strcmp(name, "security.capability") == 0);
+	return (strncmp(name, "user.", 5) == 0 && name[5]) ||
+	       (setid && strcmp(name, "security.capability") == 0);
 }
 
 static int compare_names(const void *a, const void *b)

@@ -108,7 +108,7 @@ static bool fill_node(struct scanner *s, struct node *node, const char *name, ui
 	uint32_t setid = st->st_mode & SETID_MASK;
 	bool link = S_ISLNK(st->st_mode), late = o->clamp && st->st_mtim.tv_sec >= o->epoch;
 
-	if (st->st_mtim.tv_nsec < 0 || st->st_mtim.tv_nsec >= 1000000000)
+	if (!late && (st->st_mtim.tv_nsec < 0 || st->st_mtim.tv_nsec >= 1000000000))
 		return refused(s, path, "has a time whose nanoseconds are out of range", fault);
 	*node = (struct node){
 	    .name = strdup(name),

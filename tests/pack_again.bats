@@ -401,3 +401,11 @@ changed_at() { # INJECTION TEXT CHANGE
 	says tree "changed while"
 	[ ! -e b.tar.zst ]
 }
+
+@test "an attribute whose name is nothing but its namespace, as a server may tell it, is none" {
+	echo x >tree/file
+	strace -qq -o trace -e trace=flistxattr,fgetxattr -e inject=flistxattr:retval=6:poke_exit=@arg2=757365722e00 \
+		-e inject=fgetxattr:retval=0 "$decant_pack" --quiet -o b.tar.zst tree
+	grep -q 'flistxattr.*INJECTED' trace
+	"$decant" info b.tar.zst
+}
