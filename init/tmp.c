@@ -243,14 +243,13 @@ static bool renew_tmp(struct state *s, struct fault *fault)
 
 bool state_clear(struct state *s, struct fault *fault)
 {
-	if (s->exposed)
-		(void)dest_unlink(s->dir, STATE_DECOMPOSED);
+	/* While others could write to .decant they may have filled tmp with what cannot be removed. */
+	if (!(s->exposed ? state_unmark(s, STATE_DECOMPOSED, fault) && renew_tmp(s, fault)
+	                 : open_tmp(s, fault)))
+		return false;
 	/* Where it cannot be made, dest_look does without. */
 	int mark = openat(s->dir, STATE_COMPOSED, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	close_fd(&mark);
-	/* While others could write to .decant they may have filled tmp with what cannot be removed. */
-	if (!(s->exposed ? renew_tmp(s, fault) : open_tmp(s, fault)))
-		return false;
 	if (!purge(s) && stop_check(fault)) {
 		if (!renew_tmp(s, fault))
 			return false;

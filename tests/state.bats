@@ -256,6 +256,19 @@ lie() {
 	[[ $(ls v/.decant/tmp | wc -l) -eq 6000 ]]
 }
 
+@test "what a group plants where decant looks whether names are folded goes with the next fill, whatever it is" {
+	for planted in 'mkdir -p NAME/in' 'touch NAME' 'ln -s / NAME'; do
+		chgrp 7777 v
+		fill "$one" v
+		kubelet
+		(cd v/.decant && ${planted/NAME/$'e\u0301'})
+		fill "$two" v
+		[[ $(ls v/.decant | paste -sd ,) == lock,state,tmp,é ]]
+		verify "$two" v
+		rm -rf v/* v/.decant
+	done
+}
+
 @test "a state that a group has made to need more memory than there is, or hours, counts as none" {
 	chgrp 7777 v
 	# A catalog of 256 MiB, the format's limit, that packs to some KB.
