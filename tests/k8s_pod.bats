@@ -11,7 +11,8 @@ podman_here() {
 		podman --root "$pods/root" --runroot "$pods/run" --tmpdir "$pods/tmp" "$@"
 }
 
-# A manifest as somebody had it before they knew of decant.
+# A manifest as somebody had it before they knew of decant. podman 4 gives two pods one volume when their emptyDirs
+# have one name, and of two pods that start at once it may refuse it to one.
 plain_pod() { # NAME
 	cat <<-POD
 		apiVersion: v1
@@ -24,7 +25,7 @@ plain_pod() { # NAME
 		spec:
 		  # podman would start a failed init container again for ever.
 		  restartPolicy: Never
-		  volumes: [{ name: tmp, emptyDir: {} }]
+		  volumes: [{ name: tmp-$1, emptyDir: {} }]
 		  containers:
 		    - name: web
 		      image: localhost/$run-web
@@ -35,7 +36,7 @@ plain_pod() { # NAME
 		        - { name: THREE, value: "0o17" }
 		        - { name: FOUR, value: "12:30:45" }
 		        - { name: FIVE, value: "a: b # c" }
-		      volumeMounts: [{ name: tmp, mountPath: /tmp }]
+		      volumeMounts: [{ name: tmp-$1, mountPath: /tmp }]
 	POD
 }
 
@@ -75,7 +76,6 @@ setup_file() {
 	done
 	engine_stop
 
-	# Volumes of two names, for podman 4 gives two pods one volume when their emptyDirs have one name.
 	for kind in site damaged; do
 		plain_pod "$kind" >"$kind.plain.yaml"
 		"$k8s_pod" --image "localhost/$run-$kind@$(podman_here image inspect --format '{{.Digest}}' "localhost/$run-$kind")" \
