@@ -19,15 +19,21 @@ struct pruner {
 	/* For each entry, and each directory, of PAST: who else has its name? A byte, so that any number of
 	 * releases can be asked, one after another. */
 	uint8_t *entry, *dir;
-	uint8_t *spelt; /* for each directory of PAST: has the volume its path just so? */
-	uint32_t here;  /* directory of PAST that FD is open for, or NO_ENTRY */
-	int fd;         /* -1: it is gone */
+	uint8_t *spelt;      /* for each directory of PAST: has the volume its path just so? */
+	uint32_t here;       /* directory of PAST that FD is open for, or NO_ENTRY */
+	int fd;              /* -1: it is gone */
+	struct names listed; /* there; see spelling_read */
 };
 
+/* What may not be touched is no fault, and stays, where only an index that a group could write claims it: or
+ * a member could name a file of theirs there, and no fill would end well any more. */
 static bool failed(const struct pruner *p, uint32_t dir, struct text name, const char *action,
                    struct fault *fault)
 {
-	return dest_fault(p->fill->dest, &p->past->catalog, dir, name, action, fault);
+	dest_fault(p->fill->dest, &p->past->catalog, dir, name, action, fault);
+	if (p->past->shared && fault->code == EXIT_PERMISSION)
+		fault->code = EXIT_DONE;
+	return fault->code == EXIT_DONE;
 }
 
 /* Does ERROR say that nothing has the name? A file system has no name that it does not take. */
@@ -65,15 +71,22 @@ static int open_shared(const struct pruner *p, const char *path)
 	return fd;
 }
 
+static void leave(struct pruner *p)
+{
+	names_free(&p->listed);
+	close_fd(&p->fd);
+}
+
 /* Make P's descriptor that of directory NUMBER: -1 where it is gone, or where the group that could write the
- * index could not have removed what is in there. */
+ * index could not have removed what is in there. It is listed here, and so once: an index may have it in any
+ * number of frames. */
 static bool enter(struct pruner *p, uint32_t number, struct fault *fault)
 {
 	char path[PATH_LEN_MAX + 1];
 
 	if (p->here == number)
 		return true;
-	close_fd(&p->fd);
+	leave(p);
 	p->here = number;
 	catalog_path(&p->past->catalog, number, path);
 	if (p->past->shared) { /* open to the group, or left alone */
@@ -82,7 +95,8 @@ static bool enter(struct pruner *p, uint32_t number, struct fault *fault)
 		dest_unlock(p->fill->dest, path);
 		p->fd = dest_dir(p->fill->dest, path, O_PATH);
 	}
-	return p->fd >= 0 || is_gone(errno) || failed(p, number, (struct text){"", 0}, "open", fault);
+	return (p->fd < 0 ? is_gone(errno) : spelling_read(p->fill->dest, p->fd, &p->listed)) ||
+	       failed(p, number, (struct text){"", 0}, "read directory", fault);
 }
 
 /* Each directory of an index that a group has written is opened from the root on, twice at the most: a step
@@ -122,26 +136,21 @@ static bool mark_frame(struct pruner *p, struct lookup *other, const uint32_t *m
 }
 
 /* Which directories in directory NUMBER has the volume just so? */
-static bool spell_children(struct pruner *p, uint32_t number, struct fault *fault)
+static void spell_children(struct pruner *p, uint32_t number, struct fault *fault)
 {
 	const struct catalog *c = &p->past->catalog;
 	char path[PATH_LEN_MAX + 1];
-	struct names listed;
+	struct names listed = {0};
 
 	catalog_path(c, number, path);
 	int fd = dest_dir(p->fill->dest, path, O_PATH);
-	if (fd < 0 && is_gone(errno))
-		return true;
-	if (fd < 0 || !names_read(fd, &listed)) {
+	if (fd < 0 ? !is_gone(errno) : !names_read(fd, &listed))
 		failed(p, number, (struct text){"", 0}, "read directory", fault);
-		close_fd(&fd);
-		return false;
-	}
 	for (uint32_t i = number + 1; i < c->dir_end[number]; i = c->dir_end[i])
 		p->spelt[i] = spelling_is(p->fill->dest, &listed, catalog_dir(c, i).name);
 	names_free(&listed);
 	close_fd(&fd);
-	return stop_check(fault);
+	stop_check(fault);
 }
 
 /* On a volume that ignores case, a directory of PAST that is spelt otherwise, or is in one that is, is
@@ -226,17 +235,13 @@ static bool stays(const struct pruner *p, const struct span *span)
 static bool prune_span(const struct pruner *p, uint32_t number, const struct span *span, struct fault *fault)
 {
 	uint32_t first = p->past->catalog.frame_first[number];
-	struct names listed;
 
-	if (!spelling_read(p->fill->dest, p->fd, &listed))
-		return failed(p, span->dir, (struct text){"", 0}, "read directory", fault);
 	for (uint32_t i = span->from; i < span->to && !fault->code; i++) {
 		struct entry e = block_entry(&p->reader.block, i - first);
 		/* Spelt otherwise, it is another name's file. */
-		if (!p->entry[i] && spelling_is(p->fill->dest, &listed, e.name))
+		if (!p->entry[i] && spelling_is(p->fill->dest, &p->listed, e.name))
 			prune_entry(p, span->dir, e.name, fault);
 	}
-	names_free(&listed);
 	return fault->code == EXIT_DONE;
 }
 
@@ -326,7 +331,7 @@ static bool prune_past(struct fill *f, struct bundle *past, struct fault *fault)
 	}
 	if (!fault->code)
 		prune_dirs(&p, fault);
-	close_fd(&p.fd);
+	leave(&p);
 	reader_free(&p.reader);
 	free(p.entry);
 	free(p.dir);

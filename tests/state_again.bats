@@ -211,6 +211,55 @@ give_to_group() {
 	[[ $(grep -c ', "d", ' trace) -le 35 ]]
 }
 
+@test "a directory of which an index has any number of parts is listed once where names are folded" {
+	rm -r s
+	mkdir -p s/large other
+	for n in {1..12}; do head -c 2500000 /dev/urandom >"s/large/$n"; done
+	echo other >other/file
+	pack s b.tar.zst --level 1
+	pack other other.b
+	fill b.tar.zst v
+	: >v/.decant/$'e\u0301'
+	strace -f -y -qq -o trace -e trace=getdents64 "$decant" fill --threads 1 --dest v other.b
+	verify other.b v --extra
+	# Nothing else asks: there is no directory in it.
+	[[ $(grep -c 'getdents64([0-9]*</.*/v/large>.* = [1-9]' trace) -eq 1 ]]
+}
+
+@test "what a group names that who fills may not touch stays theirs, and ends no fill" {
+	rm -r s
+	mkdir -p s/{mine,theirs/in,closed,away/in} other
+	echo x | tee s/mine/file s/theirs/file s/theirs/in/file s/closed/file >s/away/in/file
+	echo other >other/file
+	pack s b.tar.zst
+	pack other other.b
+	install -m 755 "$decant" decant
+	as=(setpriv --reuid 1000 --regid 1000 --clear-groups --)
+	for shared in yes no; do
+		rm -rf v
+		mkdir v
+		chown 1000:7777 v
+		"${as[@]}" ./decant fill --dest v - <b.tar.zst
+		chgrp 7777 v/mine v/.decant/state
+		chmod 0775 v v/mine
+		chown -R 1001:7777 v/theirs v/closed v/away
+		chmod 0775 v/theirs v/theirs/in v/away/in
+		chmod 0770 v/closed v/away
+		if [[ $shared == no ]]; then
+			run -15 --separate-stderr "${as[@]}" ./decant fill --dest v - <other.b
+			says "v/away/in: read directory: Permission denied"
+			chmod 0755 v/away
+			run -15 --separate-stderr "${as[@]}" ./decant fill --dest v - <other.b
+			says "v/away/in/file: remove: Permission denied"
+			continue
+		fi
+		chmod 0660 v/.decant/state
+		"${as[@]}" ./decant fill --dest v - <other.b
+		"${as[@]}" ./decant verify --dest v - <other.b
+		[[ ! -e v/mine && -e v/theirs/file && -e v/theirs/in/file && -e v/closed/file && -e v/away/in/file ]]
+	done
+}
+
 @test "an index of so deep directories, from a group, that to walk to them took minutes counts as none" {
 	deep=$(printf 'd/%.0s' {1..2000})
 	for top in x y z; do
