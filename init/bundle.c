@@ -256,15 +256,17 @@ fail:
 bool bundle_open_index(struct bundle *b, const char *name, int fd, int64_t at, uint64_t *budget,
                        struct fault *fault)
 {
-	bool started = start(b, name, fd);
+	bool started = start(b, name, fd), done = false;
 
 	b->budget = budget;
-	if (!started)
+	if (started)
+		done = read_index(b, at, false, fault);
+	else
 		fault_set(fault, EXIT_INTERNAL, name, "open", "out of memory");
-	else if (read_index(b, at, false, fault))
-		return true;
-	bundle_close(b);
-	return false;
+	b->budget = NULL;
+	if (!done)
+		bundle_close(b);
+	return done;
 }
 
 void bundle_close(struct bundle *b)

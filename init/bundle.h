@@ -27,7 +27,7 @@ struct bundle {
 	uint64_t index_seal;       /* the same of the index as it stands in the bundle */
 	struct hash_seal *sealing; /* that while it is read; else NULL */
 	struct catalog catalog;
-	uint64_t *budget; /* see bundle_open_index; borrowed */
+	uint64_t *budget; /* while it is opened: see bundle_open_index; borrowed */
 	uint64_t size;    /* bytes of the whole bundle */
 	bool held;        /* a volume's own index: what is wrong with it is EXIT_VOLUME */
 	bool shared;      /* such a one that a group can write (state.h) */

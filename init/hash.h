@@ -21,7 +21,8 @@ void hash_add(struct hash_stream *stream, const void *data, size_t size);
 void hash_end(struct hash_stream *stream, unsigned char *out);
 
 /* 64 bits of an XXH3-128 under a secret of this run, which nobody outside it knows: whoever can change the
- * data cannot make the same come out again. Of use to this run alone. At once, or in pieces. */
+ * data cannot tell what makes the same come out again, as far as that holds of a hash that was not made to
+ * keep a secret. Of use to this run alone. At once, or in pieces. */
 uint64_t hash64_secret(const void *data, size_t size);
 
 struct hash_seal {
